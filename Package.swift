@@ -1,0 +1,103 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// One list of settings, applied to every Swift target. Warnings become errors in Scripts/ and CI,
+// not here, so that a newer compiler breaks nobody's build.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+]
+
+let package = Package(
+    name: "swift-sockets",
+    products: [
+        .library(name: "Sockets", targets: ["Sockets"]),
+        .library(name: "TLSEngine", targets: ["TLSEngine"]),
+        .library(name: "TLSTestKit", targets: ["TLSTestKit"]),
+        .library(name: "TLSInspection", targets: ["TLSInspection"]),
+        .executable(name: "tlsinspect", targets: ["tlsinspect"]),
+    ],
+    dependencies: [
+        // Executables only; library targets depend on the system's OpenSSL alone.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        // C: the system's OpenSSL, the buffer BIO, and what Glibc's own module lacks.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CTLSTransport", dependencies: ["COpenSSL"]),
+        .target(name: "CLinux"),
+
+        // Libraries, from the bytes up.
+        .target(
+            name: "TLSEngine",
+            dependencies: ["COpenSSL", "CTLSTransport"],
+            swiftSettings: settings
+        ),
+        .target(name: "SocketCore", dependencies: ["CLinux"], swiftSettings: settings),
+        .target(
+            name: "Sockets",
+            dependencies: ["TLSEngine", "SocketCore"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "TLSTestKit",
+            dependencies: ["TLSEngine", "COpenSSL"],
+            swiftSettings: settings
+        ),
+        .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
+
+        // Tools.
+        .executableTarget(
+            name: "tlsinspect",
+            dependencies: [
+                "TLSInspection", "TLSTestKit", "Sockets",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // Tests, one target a module, then the suites that look at the whole.
+        .testTarget(
+            name: "TLSEngineTests",
+            dependencies: ["TLSEngine", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SocketCoreTests",
+            dependencies: ["SocketCore", "CLinux"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SocketsTests",
+            dependencies: ["Sockets", "SocketCore", "TLSEngine", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "SeedConformanceTests",
+            dependencies: ["Sockets", "SocketCore", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TLSTestKitTests",
+            dependencies: ["TLSTestKit", "TLSEngine"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TLSInspectionTests",
+            dependencies: ["TLSInspection", "Sockets", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "InteropTests",
+            dependencies: ["Sockets", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(name: "TidyTests", swiftSettings: settings),
+    ]
+)

@@ -1,0 +1,107 @@
+// The system's OpenSSL 3, as Swift can import it.
+//
+// Swift imports functions and simple constants, not function-like macros: each macro the package
+// uses stands here once as a `static inline cssl_…` function, and each constant Swift cannot read
+// (casts, shifts) as an inline getter. No logic lives here.
+#ifndef COPENSSL_H
+#define COPENSSL_H
+
+#include <openssl/asn1.h>
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+// Contexts.
+static inline long cssl_ctx_set_mode(SSL_CTX *ctx, long mode) { return SSL_CTX_set_mode(ctx, mode); }
+static inline int cssl_ctx_set_min_proto_version(SSL_CTX *ctx, int version) {
+    return (int)SSL_CTX_set_min_proto_version(ctx, version);
+}
+static inline int cssl_ctx_set_max_proto_version(SSL_CTX *ctx, int version) {
+    return (int)SSL_CTX_set_max_proto_version(ctx, version);
+}
+static inline long cssl_ctx_set_session_cache_mode(SSL_CTX *ctx, long mode) {
+    return SSL_CTX_set_session_cache_mode(ctx, mode);
+}
+static inline int cssl_ctx_set1_groups_list(SSL_CTX *ctx, const char *list) {
+    return (int)SSL_CTX_set1_groups_list(ctx, list);
+}
+static inline int cssl_ctx_set1_sigalgs_list(SSL_CTX *ctx, const char *list) {
+    return (int)SSL_CTX_set1_sigalgs_list(ctx, list);
+}
+static inline int cssl_ctx_set1_client_sigalgs_list(SSL_CTX *ctx, const char *list) {
+    return (int)SSL_CTX_set1_client_sigalgs_list(ctx, list);
+}
+static inline int cssl_ctx_add1_chain_cert(SSL_CTX *ctx, X509 *certificate) {
+    return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
+}
+static inline uint64_t cssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
+static inline uint64_t cssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
+static inline uint64_t cssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
+static inline uint64_t cssl_op_cipher_server_preference(void) {
+    return SSL_OP_CIPHER_SERVER_PREFERENCE;
+}
+static inline uint64_t cssl_op_ignore_unexpected_eof(void) { return SSL_OP_IGNORE_UNEXPECTED_EOF; }
+
+// Connections.
+static inline int cssl_set_tlsext_host_name(SSL *ssl, const char *name) {
+    return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+static inline int cssl_set_tlsext_status_type(SSL *ssl, int type) {
+    return (int)SSL_set_tlsext_status_type(ssl, type);
+}
+static inline long cssl_get_tlsext_status_ocsp_resp(SSL *ssl, const unsigned char **response) {
+    return SSL_get_tlsext_status_ocsp_resp(ssl, response);
+}
+static inline int cssl_get_peer_tmp_key(SSL *ssl, EVP_PKEY **key) {
+    return (int)SSL_get_peer_tmp_key(ssl, key);
+}
+static inline int cssl_get_negotiated_group(SSL *ssl) { return (int)SSL_get_negotiated_group(ssl); }
+static inline int cssl_get_shared_group(SSL *ssl, int index) {
+    return (int)SSL_get_shared_group(ssl, index);
+}
+
+// Names, strings and keys.
+static inline const unsigned char *cssl_string_data(const ASN1_STRING *string) {
+    return ASN1_STRING_get0_data(string);
+}
+static inline int cssl_pem_write_x509(BIO *bio, X509 *certificate) {
+    return PEM_write_bio_X509(bio, certificate);
+}
+static inline long cssl_bio_get_mem_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
+static inline void *cssl_malloc(size_t count) { return OPENSSL_malloc(count); }
+static inline void cssl_free(void *pointer) { OPENSSL_free(pointer); }
+
+// Errors. `ERR_GET_LIB` and `ERR_GET_REASON` are inline functions already.
+static inline int cssl_error_is_system(unsigned long code) { return ERR_SYSTEM_ERROR(code) ? 1 : 0; }
+
+// Stacks: one typed pair of functions each, as the macros expand to casts.
+static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk_X509_num(stack); }
+static inline X509 *cssl_x509_stack_value(const STACK_OF(X509) *stack, int index) {
+    return sk_X509_value(stack, index);
+}
+static inline int cssl_general_names_count(const GENERAL_NAMES *names) {
+    return sk_GENERAL_NAME_num(names);
+}
+static inline GENERAL_NAME *cssl_general_names_value(const GENERAL_NAMES *names, int index) {
+    return sk_GENERAL_NAME_value(names, index);
+}
+static inline int cssl_x509_name_stack_push(STACK_OF(X509_NAME) *stack, X509_NAME *name) {
+    return sk_X509_NAME_push(stack, name);
+}
+static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X509_NAME_new_null(); }
+
+// The major version of the headers this was compiled against; `OPENSSL_version_major()` is the
+// library's that runs.
+static inline int cssl_header_version_major(void) { return OPENSSL_VERSION_MAJOR; }
+static inline const char *cssl_header_version_text(void) { return OPENSSL_VERSION_TEXT; }
+
+#endif

@@ -1,0 +1,1 @@
+@main struct TLSInspect { static func main() {} }
