@@ -19,6 +19,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 // Contexts.
 static inline long cssl_ctx_set_mode(SSL_CTX *ctx, long mode) { return SSL_CTX_set_mode(ctx, mode); }
@@ -43,6 +44,23 @@ static inline int cssl_ctx_set1_client_sigalgs_list(SSL_CTX *ctx, const char *li
 static inline int cssl_ctx_add1_chain_cert(SSL_CTX *ctx, X509 *certificate) {
     return (int)SSL_CTX_add1_chain_cert(ctx, certificate);
 }
+static inline int cssl_ctx_set_dh_auto(SSL_CTX *ctx, int on) {
+    return (int)SSL_CTX_set_dh_auto(ctx, on);
+}
+static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
+    return SSL_CTX_set_max_cert_list(ctx, bytes);
+}
+static inline long cssl_ctx_set_tlsext_servername_callback(
+    SSL_CTX *ctx, int (*callback)(SSL *, int *, void *)) {
+    return SSL_CTX_set_tlsext_servername_callback(ctx, callback);
+}
+static inline int cssl_ssl_ex_index(void) {
+    return SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+static inline int cssl_ctx_set1_cert_store(SSL_CTX *ctx, X509_STORE *store) {
+    SSL_CTX_set1_cert_store(ctx, store);
+    return 1;
+}
 static inline uint64_t cssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline uint64_t cssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
 static inline uint64_t cssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
@@ -54,6 +72,15 @@ static inline uint64_t cssl_op_ignore_unexpected_eof(void) { return SSL_OP_IGNOR
 // Connections.
 static inline int cssl_set_tlsext_host_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
+}
+static inline int cssl_set_num_tickets(SSL *ssl, size_t count) {
+    return SSL_set_num_tickets(ssl, count);
+}
+static inline int cssl_get_signature_nid(SSL *ssl, int *nid) {
+    return (int)SSL_get_signature_nid(ssl, nid);
+}
+static inline int cssl_get_peer_signature_nid(SSL *ssl, int *nid) {
+    return (int)SSL_get_peer_signature_nid(ssl, nid);
 }
 static inline int cssl_set_tlsext_status_type(SSL *ssl, int type) {
     return (int)SSL_set_tlsext_status_type(ssl, type);
@@ -80,8 +107,20 @@ static inline long cssl_bio_get_mem_data(BIO *bio, char **data) { return BIO_get
 static inline void *cssl_malloc(size_t count) { return OPENSSL_malloc(count); }
 static inline void cssl_free(void *pointer) { OPENSSL_free(pointer); }
 
+// A subject as RFC 2253 writes it, with UTF-8 left readable.
+static inline unsigned long cssl_name_print_flags(void) {
+    return XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
+}
+// RFC 9525: no common names, no partial wildcards.
+static inline unsigned int cssl_host_check_flags(void) {
+    return X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+}
+
 // Errors. `ERR_GET_LIB` and `ERR_GET_REASON` are inline functions already.
 static inline int cssl_error_is_system(unsigned long code) { return ERR_SYSTEM_ERROR(code) ? 1 : 0; }
+
+// The environment names a bundle of its own for OpenSSL's programs; the same name serves here.
+static inline const char *cssl_environment(const char *name) { return getenv(name); }
 
 // Stacks: one typed pair of functions each, as the macros expand to casts.
 static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk_X509_num(stack); }
@@ -96,6 +135,15 @@ static inline GENERAL_NAME *cssl_general_names_value(const GENERAL_NAMES *names,
 }
 static inline int cssl_x509_name_stack_push(STACK_OF(X509_NAME) *stack, X509_NAME *name) {
     return sk_X509_NAME_push(stack, name);
+}
+static inline int cssl_x509_store_count(X509_STORE *store) {
+    return sk_X509_OBJECT_num(X509_STORE_get0_objects(store));
+}
+static inline int cssl_cipher_stack_count(const STACK_OF(SSL_CIPHER) *stack) {
+    return sk_SSL_CIPHER_num(stack);
+}
+static inline const SSL_CIPHER *cssl_cipher_stack_value(const STACK_OF(SSL_CIPHER) *stack, int i) {
+    return sk_SSL_CIPHER_value(stack, i);
 }
 static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X509_NAME_new_null(); }
 

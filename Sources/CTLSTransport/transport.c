@@ -94,7 +94,9 @@ static void make_method(void) {
 }
 
 static void note(const SSL *ssl, int where, int value) {
-    if (where == SSL_CB_HANDSHAKE_START) {
+    if (where == SSL_CB_CONNECT_LOOP) {
+        if (SSL_get_state(ssl) == TLS_ST_CR_CERT_REQ) ctls_transport_of(ssl)->certificate_requested = 1;
+    } else if (where == SSL_CB_HANDSHAKE_START) {
         ctls_transport_of(ssl)->handshake_starts++;
     } else if (where & SSL_CB_ALERT) {
         ctls_transport *t = ctls_transport_of(ssl);
@@ -115,4 +117,24 @@ ctls_transport *ctls_transport_attach(SSL *ssl) {
 ctls_transport *ctls_transport_of(const SSL *ssl) {
     // The handshake pushes a buffering BIO in front of the write side, never the read side.
     return BIO_get_data(SSL_get_rbio(ssl));
+}
+
+static int note_ticket(SSL *ssl, SSL_SESSION *session) {
+    ctls_transport *t = ctls_transport_of(ssl);
+    const unsigned char *ticket = NULL;
+    size_t size = 0;
+    SSL_SESSION_get0_ticket(session, &ticket, &size);
+    if (!ticket) return 0;
+    if (t->tickets < CTLS_TICKETS) {
+        t->ticket[t->tickets].size = (uint32_t)size;
+        t->ticket[t->tickets].lifetime = (uint32_t)SSL_SESSION_get_ticket_lifetime_hint(session);
+        t->ticket[t->tickets].early_data = SSL_SESSION_get_max_early_data(session);
+    }
+    t->tickets++;
+    return 0; // the session stays OpenSSL's
+}
+
+void ctls_note_tickets(SSL_CTX *context) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, note_ticket);
 }

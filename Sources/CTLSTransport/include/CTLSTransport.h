@@ -25,8 +25,14 @@ typedef struct ctls_transport {
     int last_alert_received, last_alert_sent; // level << 8 | description, or -1
     uint32_t handshake_starts;                // 1 for the handshake, then one a post-handshake message
     uint32_t flights_in, flights_out;
-    uint8_t end_of_input, wants_input, wants_output, direction;
+    uint32_t tickets; // received in all; the first CTLS_TICKETS are kept below
+    struct ctls_ticket {
+        uint32_t size, lifetime, early_data; // bytes, seconds, bytes
+    } ticket[4];
+    uint8_t end_of_input, wants_input, wants_output, direction, certificate_requested;
 } ctls_transport;
+
+enum { CTLS_TICKETS = 4 };
 
 /// Makes the transport and gives both directions of `ssl` to it. NULL when out of memory. The
 /// transport lives as long as `ssl`.
@@ -34,5 +40,8 @@ ctls_transport *ctls_transport_attach(SSL *ssl);
 
 /// The transport that was attached to `ssl`.
 ctls_transport *ctls_transport_of(const SSL *ssl);
+
+/// Has clients of `context` note the tickets they receive. Sessions are not kept.
+void ctls_note_tickets(SSL_CTX *context);
 
 #endif

@@ -1,0 +1,128 @@
+// One value that tells what happened in a handshake, on success and on failure.
+
+/// What was offered, chosen and proved in a handshake, on success and on failure.
+public struct HandshakeReport: Sendable {
+    /// Which side made the report.
+    public var role: TLSRole
+    /// How far the connection had come.
+    public var phase: HandshakePhase
+    /// Whether the handshake was completed.
+    public var isComplete: Bool
+    /// The error that ended it.
+    public var error: TLSError?
+
+    /// The servername: sent by a client, received by a server; nil when there was none.
+    public var servername: String?
+    /// The application protocols this side offered (client) or prefers (server).
+    public var alpnOffered: [String]
+    /// The versions this side allowed.
+    public var versionsOffered: ClosedRange<ProtocolVersion>
+
+    /// The negotiated version.
+    public var version: ProtocolVersion?
+    /// The negotiated suite.
+    public var cipherSuite: CipherSuite?
+    /// The group of the key exchange.
+    public var group: NamedGroup?
+    /// The ephemeral key the peer sent.
+    public var ephemeralKey: EphemeralKey?
+    /// The algorithm by which the peer proved its certificate, for example `ecdsa_secp256r1_sha256`.
+    public var peerSignatureAlgorithm: String?
+    /// The signature algorithms both sides accept, most preferred first.
+    public var sharedSignatureAlgorithms: [String]
+    /// The negotiated application protocol; nil when none was offered or the offer went unanswered.
+    public var alpn: String?
+    /// Whether a session was resumed instead of a full handshake.
+    public var isResumed: Bool
+    /// Whether a server asked this client for a certificate.
+    public var clientCertificateRequested: Bool
+    /// Whether the server said that it used this client's servername (RFC 6066 §3).
+    public var isServernameAcknowledged: Bool
+
+    /// The leaf this side presented.
+    public var localCertificate: Certificate?
+    /// The certificates the peer sent, leaf first.
+    public var peerChain: [Certificate]
+    /// The chain that was built to an anchor, leaf first; empty when none was.
+    public var verifiedChain: [Certificate]
+    /// Why the peer's certificate is not trusted; nil when it is, or when there was none to judge.
+    public var verification: VerificationFailure?
+    /// Whether the peer's certificate was verified and trusted.
+    public var isPeerTrusted: Bool
+    /// What the trust policy gave up, in its own words; empty for a policy that gives up nothing.
+    public var concessions: [String]
+    /// The stapled OCSP response in DER as it came; nil without one.
+    public var ocspResponse: [UInt8]?
+
+    /// The last alert this side sent.
+    public var alertSent: Alert?
+    /// The last alert the peer sent.
+    public var alertReceived: Alert?
+    /// Ciphertext bytes received.
+    public var bytesReceived: UInt64
+    /// Ciphertext bytes sent.
+    public var bytesSent: UInt64
+    /// Flights of handshake messages received and sent so far.
+    public var flights: Int
+    /// Session tickets the peer sent; in TLS 1.3 they come after the handshake.
+    public var tickets: [TicketFacts]
+    /// What would cure the failure, where that is known.
+    public var hint: String? { error?.hint }
+}
+
+/// A cipher suite as the registries and OpenSSL name it.
+public struct CipherSuite: Hashable, Sendable {
+    /// The two bytes on the wire, for example `0x1301`.
+    public var id: UInt16
+    /// OpenSSL's name, for example `ECDHE-ECDSA-AES128-GCM-SHA256`.
+    public var name: String
+    /// The registered name, for example `TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256`.
+    public var standardName: String
+    /// The version the suite was defined in, by `SSL_CIPHER_get_version`, for example `TLSv1.2`.
+    public var version: String
+    /// The strength of the cipher in bits.
+    public var bits: Int
+
+    /// Makes a suite.
+    public init(id: UInt16, name: String, standardName: String, version: String, bits: Int) {
+        self.id = id
+        self.name = name
+        self.standardName = standardName
+        self.version = version
+        self.bits = bits
+    }
+}
+
+/// The key a peer made for one key exchange.
+public struct EphemeralKey: Hashable, Sendable {
+    /// The kind of key: `DH`, `ECDH`, or the curve's name for X25519 and X448.
+    public var type: String
+    /// The curve's name for `ECDH`, for example `prime256v1`; else empty.
+    public var name: String
+    /// The size in bits.
+    public var size: Int
+
+    /// Makes a key's description.
+    public init(type: String, name: String, size: Int) {
+        self.type = type
+        self.name = name
+        self.size = size
+    }
+}
+
+/// What a session ticket says about itself (RFC 8446 §4.6.1, RFC 5077 §3.3).
+public struct TicketFacts: Hashable, Sendable {
+    /// Bytes of the ticket.
+    public var size: Int
+    /// Seconds for which the server will take it.
+    public var lifetime: Int
+    /// Bytes of early data the server would take with it; 0 when none.
+    public var earlyData: Int
+
+    /// Makes a ticket's description.
+    public init(size: Int, lifetime: Int, earlyData: Int) {
+        self.size = size
+        self.lifetime = lifetime
+        self.earlyData = earlyData
+    }
+}

@@ -1,0 +1,32 @@
+// The OpenSSL library that runs, which need not be the one this was compiled against: the same
+// binary starts on every 3.x, and refuses another major version before it uses anything of it.
+
+import COpenSSL
+
+/// The OpenSSL library that runs.
+public enum OpenSSLLibrary {
+    /// The version that runs, for example `OpenSSL 3.0.19 27 Jan 2026`.
+    public static var version: String {
+        unsafe String(cString: OpenSSL_version(OPENSSL_VERSION))
+    }
+
+    /// Whether the major version is one this package was written for.
+    static func requireSupportedVersion() throws(TLSError) {
+        let major = OPENSSL_version_major()
+        guard major == 3 else {
+            throw TLSError(
+                .unsupportedLibrary,
+                detail: "\(version) runs, version 3 is needed",
+                hint: "Install OpenSSL 3"
+            )
+        }
+    }
+
+    /// The SHA-256 digest of bytes.
+    package static func sha256(_ bytes: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
+        // The digest has the length that SHA256 writes.
+        _ = unsafe SHA256(bytes, bytes.count, &digest)
+        return digest
+    }
+}

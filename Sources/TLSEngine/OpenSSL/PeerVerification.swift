@@ -1,0 +1,119 @@
+// Judging the peer's chain: OpenSSL's path validation with strict flags, then the rules that
+// DESIGN asks for and OpenSSL does not have. The verdict goes into a record of the connection;
+// whether it ends the handshake is the trust policy's choice.
+
+import COpenSSL
+
+/// What was found out about one peer's chain. Written during the handshake, under the engine.
+final class VerificationRecord {
+    let trust: TrustPolicy
+    let expectedName: ServerName?
+    /// Set once a chain was judged.
+    var wasJudged = false
+    /// The first rule that was broken.
+    var failure: VerificationFailure?
+
+    init(trust: TrustPolicy, expectedName: ServerName?) {
+        self.trust = trust
+        self.expectedName = expectedName
+    }
+
+    /// Judges the chain that OpenSSL is about to verify.
+    ///
+    /// - Returns: Whether the handshake goes on.
+    func judge(_ store: OpaquePointer) -> Bool {
+        ErrorQueue.clear()
+        wasJudged = true
+        failure = nil
+        if unsafe X509_verify_cert(store) == 1 {
+            failure = unsafe brokenRule(store)
+        } else {
+            failure = unsafe openSSLFailure(store)
+        }
+        ErrorQueue.clear()
+        guard let failure else { return true }
+        guard trust.acceptsAnything == nil else {
+            unsafe X509_STORE_CTX_set_error(store, X509_V_OK)
+            return true
+        }
+        // OpenSSL chooses the alert by this code.
+        let code = failure.code.rawValue < 1000 ? failure.code.rawValue : X509_V_ERR_CERT_REJECTED
+        unsafe X509_STORE_CTX_set_error(store, code)
+        return false
+    }
+
+    private func openSSLFailure(_ store: OpaquePointer) -> VerificationFailure {
+        let number = unsafe X509_STORE_CTX_get_error(store)
+        let text = unsafe X509_verify_cert_error_string(Int(number)).map {
+            unsafe String(cString: $0)
+        }
+        let code = VerificationCode(rawValue: number)
+        let isNameMismatch = code == .hostnameMismatch || code == .ipAddressMismatch
+        return VerificationFailure(
+            code: code,
+            depth: Int(unsafe X509_STORE_CTX_get_error_depth(store)),
+            text: text ?? "X.509 error \(number)",
+            certificate: unsafe X509_STORE_CTX_get_current_cert(store).map {
+                Certificate(unsafe X509Handle(sharing: $0))
+            },
+            expectedName: isNameMismatch ? expectedName?.text : nil
+        )
+    }
+
+    /// The rules of our own, on a chain that OpenSSL accepts; leaf first.
+    private func brokenRule(_ store: OpaquePointer) -> VerificationFailure? {
+        guard trust.strictness == .strict,
+            let stack = unsafe X509_STORE_CTX_get0_chain(store)
+        else { return nil }
+        let chain = unsafe (0..<cssl_x509_stack_count(stack)).compactMap { place in
+            unsafe cssl_x509_stack_value(stack, place).map {
+                Certificate(unsafe X509Handle(sharing: $0))
+            }
+        }
+        // A leaf that is itself an anchor is trusted as it stands: it is the chain's only member.
+        guard chain.count > 1, let leaf = chain.first else { return nil }
+        if leaf.isCA {
+            return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
+        }
+        // The anchor is trusted as it stands; the rules are for what was sent.
+        for (depth, certificate) in chain.dropLast().enumerated() {
+            let serial = certificate.serialNumber
+            if certificate.hasNegativeSerialNumber || serial.count > 20
+                || serial.allSatisfy({ $0 == 0 })
+            {
+                return failure(
+                    .invalidSerialNumber,
+                    "the serial number is not a positive number of at most 20 bytes",
+                    depth,
+                    certificate
+                )
+            }
+        }
+        if leaf.subject.isEmpty, !leaf.hasCriticalAlternativeName {
+            return failure(
+                .alternativeNameNotCritical,
+                "the subject is empty and the alternative name is not critical",
+                0,
+                leaf
+            )
+        }
+        for case .dns(let name) in leaf.subjectAlternativeNames where name.contains("\\x") {
+            return failure(
+                .nameNotInALabels,
+                "a DNS name is not written in A-labels",
+                0,
+                leaf
+            )
+        }
+        return nil
+    }
+
+    private func failure(
+        _ code: VerificationCode,
+        _ text: String,
+        _ depth: Int,
+        _ certificate: Certificate
+    ) -> VerificationFailure {
+        VerificationFailure(code: code, depth: depth, text: text, certificate: certificate)
+    }
+}

@@ -1,0 +1,347 @@
+// What an `SSL` knows about its connection, in the package's own types.
+
+import COpenSSL
+import CTLSTransport
+
+extension SSLConnection {
+    /// Makes a connection that sends and expects the names given.
+    static func make(
+        _ context: TLSContext,
+        record: VerificationRecord?,
+        servername: String?,
+        expected: ServerName?
+    ) throws(TLSError) -> SSLConnection {
+        var connection = try SSLConnection(
+            context: context.handle,
+            role: context.role,
+            record: record
+        )
+        try connection.setNames(
+            servername: servername,
+            expected: expected,
+            requestsStaple: context.role == .client && context.policy.requestsOCSPStaple
+        )
+        return connection
+    }
+
+    private mutating func setNames(
+        servername: String?,
+        expected: ServerName?,
+        requestsStaple: Bool
+    ) throws(TLSError) {
+        ErrorQueue.clear()
+        if let servername {
+            guard unsafe cssl_set_tlsext_host_name(ssl, servername) == 1 else {
+                throw ErrorQueue.error(.invalidServername)
+            }
+        }
+        if let expected {
+            let parameters = unsafe SSL_get0_param(ssl)
+            unsafe X509_VERIFY_PARAM_set_hostflags(parameters, cssl_host_check_flags())
+            let isSet =
+                switch expected.kind {
+                case .dns: unsafe X509_VERIFY_PARAM_set1_host(parameters, expected.text, 0)
+                case .ipAddress: unsafe X509_VERIFY_PARAM_set1_ip_asc(parameters, expected.text)
+                }
+            guard isSet == 1 else { throw ErrorQueue.error(.invalidServername) }
+        }
+        if requestsStaple {
+            _ = unsafe cssl_set_tlsext_status_type(ssl, TLSEXT_STATUSTYPE_ocsp)
+        }
+    }
+
+    /// Whether a server still waits for the ClientHello.
+    var isBeforeClientHello: Bool { unsafe SSL_get_state(ssl) == TLS_ST_BEFORE }
+
+    /// How far the handshake has come, by OpenSSL's state.
+    func handshakePhase(role: TLSRole) -> HandshakePhase {
+        switch unsafe (role, SSL_get_state(ssl)) {
+        case (_, TLS_ST_OK): .open
+        case (.client, TLS_ST_BEFORE), (.client, TLS_ST_CW_CLNT_HELLO): .serverHello
+        case (.client, TLS_ST_CR_SRVR_HELLO), (.client, TLS_ST_CR_ENCRYPTED_EXTENSIONS),
+            (.client, TLS_ST_CR_CERT_REQ), (.client, TLS_ST_CR_CERT),
+            (.client, TLS_ST_CR_CERT_STATUS):
+            .certificate
+        case (.client, TLS_ST_CR_CERT_VRFY), (.client, TLS_ST_CR_KEY_EXCH),
+            (.client, TLS_ST_CR_SRVR_DONE):
+            .keyExchange
+        case (.client, _): .finished
+        case (.server, TLS_ST_BEFORE), (.server, TLS_ST_SR_CLNT_HELLO): .clientHello
+        case (.server, TLS_ST_SR_CERT): .clientAuthentication
+        case (.server, TLS_ST_SR_KEY_EXCH), (.server, TLS_ST_SW_SRVR_DONE),
+            (.server, TLS_ST_SW_KEY_EXCH), (.server, TLS_ST_SW_CERT_REQ):
+            .keyExchange
+        case (.server, _): .finished
+        }
+    }
+
+    /// The fatal alert that ended the connection.
+    var fatalAlertReceived: Alert? {
+        alert(unsafe notes.last_alert_received).flatMap { $0.level == .fatal ? $0 : nil }
+    }
+
+    /// Makes an alert from the note `level << 8 | description`.
+    func alert(_ note: CInt) -> Alert? {
+        guard note >= 0, let level = Alert.Level(rawValue: UInt8(truncatingIfNeeded: note >> 8))
+        else { return nil }
+        return Alert(UInt8(truncatingIfNeeded: note), level: level)
+    }
+
+    /// The code for a failure that is neither an alert of the peer nor a verdict on its chain.
+    func code(for reasons: [OpenSSLReason], isHandshake: Bool) -> TLSError.Code {
+        let numbers = Set(reasons.filter { $0.library == ERR_LIB_SSL }.map(\.reason))
+        let has = { (candidates: [Int32]) in !numbers.isDisjoint(with: candidates) }
+        if has([SSL_R_UNEXPECTED_EOF_WHILE_READING])
+            || (reasons.isEmpty && hasEndOfInput)
+        {
+            return isHandshake ? .closedDuringHandshake : .truncated
+        }
+        if has([SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER]) {
+            return isHandshake && flightsIn <= 1 ? .notTLS : .badRecord
+        }
+        let table: [(TLSError.Code, [Int32])] = [
+            (.noApplicationProtocol, [SSL_R_NO_APPLICATION_PROTOCOL]),
+            (.peerCertificateMissing, [SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE]),
+            (
+                .recordOverflow,
+                [
+                    SSL_R_PACKET_LENGTH_TOO_LONG, SSL_R_DATA_LENGTH_TOO_LONG,
+                    SSL_R_ENCRYPTED_LENGTH_TOO_LONG, SSL_R_EXCESSIVE_MESSAGE_SIZE,
+                ]
+            ),
+            (
+                .badRecord,
+                [
+                    SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, SSL_R_BAD_RECORD_TYPE,
+                    SSL_R_RECORD_LENGTH_MISMATCH, SSL_R_RECORD_TOO_SMALL,
+                    SSL_R_DECRYPTION_FAILED,
+                ]
+            ),
+            (
+                .noSharedParameters,
+                [
+                    SSL_R_NO_SHARED_CIPHER, SSL_R_UNSUPPORTED_PROTOCOL,
+                    SSL_R_NO_PROTOCOLS_AVAILABLE, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
+                    SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS,
+                    SSL_R_NO_SUITABLE_GROUPS, SSL_R_VERSION_TOO_LOW, SSL_R_VERSION_TOO_HIGH,
+                    SSL_R_NO_CIPHERS_AVAILABLE, SSL_R_WRONG_SIGNATURE_TYPE,
+                ]
+            ),
+            (
+                .weakParameters,
+                [
+                    SSL_R_DH_KEY_TOO_SMALL, SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL,
+                    SSL_R_CA_MD_TOO_WEAK,
+                ]
+            ),
+        ]
+        if let match = table.first(where: { has($0.1) }) { return match.0 }
+        let isInternal = has([Int32(ERR_R_INTERNAL_ERROR), Int32(ERR_R_MALLOC_FAILURE)])
+        return isInternal ? .internalError : .protocolViolation
+    }
+
+    private var hasEndOfInput: Bool { unsafe notes.end_of_input == 1 }
+    private var flightsIn: UInt32 { unsafe notes.flights_in }
+
+    /// The negotiated application protocol.
+    var applicationProtocol: String? {
+        var start: UnsafePointer<UInt8>?
+        var count: CUnsignedInt = 0
+        unsafe SSL_get0_alpn_selected(ssl, &start, &count)
+        guard let start = unsafe start, count > 0 else { return nil }
+        let bytes = unsafe UnsafeBufferPointer(start: start, count: Int(count))
+        return unsafe String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The servername: as received by a server, as sent by a client.
+    var servername: String? {
+        unsafe SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name).map { unsafe String(cString: $0) }
+    }
+
+    /// Whether the server acknowledged the servername of this client (RFC 6066 §3).
+    var isServernameAcknowledged: Bool {
+        guard let session = unsafe SSL_get_session(ssl) else { return false }
+        return unsafe SSL_SESSION_get0_hostname(session) != nil
+    }
+
+    var version: ProtocolVersion? {
+        let number = unsafe SSL_version(ssl)
+        return UInt16(exactly: number).map(ProtocolVersion.init(rawValue:))
+    }
+
+    var cipherSuite: CipherSuite? {
+        guard let cipher = unsafe SSL_get_current_cipher(ssl) else { return nil }
+        return unsafe CipherSuite(cipher)
+    }
+
+    var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
+
+    /// The group of the key exchange. OpenSSL tells NIDs, and for groups it has none for the number.
+    var group: NamedGroup? {
+        let number = unsafe cssl_get_negotiated_group(ssl)
+        guard number != NID_undef else { return nil }
+        let numbers: [CInt: UInt16] = [
+            NID_X9_62_prime256v1: 0x0017, NID_secp384r1: 0x0018, NID_secp521r1: 0x0019,
+            NID_brainpoolP256r1: 0x001a, NID_brainpoolP384r1: 0x001b, NID_brainpoolP512r1: 0x001c,
+            NID_X25519: 0x001d, NID_X448: 0x001e, NID_ffdhe2048: 0x0100, NID_ffdhe3072: 0x0101,
+            NID_ffdhe4096: 0x0102, NID_ffdhe6144: 0x0103, NID_ffdhe8192: 0x0104,
+        ]
+        let wire = numbers[number] ?? UInt16(truncatingIfNeeded: number)
+        return NamedGroup(rawValue: wire)
+    }
+
+    /// The peer's ephemeral key, described as Node describes it.
+    var ephemeralKey: EphemeralKey? {
+        var pointer: OpaquePointer?
+        guard unsafe cssl_get_peer_tmp_key(ssl, &pointer) == 1, let key = unsafe pointer else {
+            return nil
+        }
+        defer { unsafe EVP_PKEY_free(key) }
+        let bits = Int(unsafe EVP_PKEY_get_bits(key))
+        switch unsafe EVP_PKEY_get_base_id(key) {
+        case EVP_PKEY_DH: return EphemeralKey(type: "DH", name: "", size: bits)
+        case EVP_PKEY_EC:
+            var buffer = [CChar](repeating: 0, count: 80)
+            var count = 0
+            _ = unsafe EVP_PKEY_get_group_name(key, &buffer, buffer.count, &count)
+            let name = buffer.prefix(count).map(UInt8.init(bitPattern:))
+            return EphemeralKey(
+                type: "ECDH",
+                name: String(decoding: name, as: UTF8.self),
+                size: bits
+            )
+        case let number:
+            let name = unsafe OBJ_nid2sn(number).map { unsafe String(cString: $0) } ?? "unknown"
+            return EphemeralKey(type: "ECDH", name: name, size: bits)
+        }
+    }
+
+    /// The algorithm of the peer's CertificateVerify or ServerKeyExchange.
+    var peerSignatureAlgorithm: String? {
+        var hash: CInt = 0
+        var kind: CInt = 0
+        guard unsafe SSL_get_peer_signature_type_nid(ssl, &kind) == 1 else { return nil }
+        _ = unsafe cssl_get_peer_signature_nid(ssl, &hash)
+        let name = signatureName(kind: kind, hash: hash)
+        // OpenSSL has one number for both; the key of the certificate tells them apart.
+        guard kind == EVP_PKEY_RSA_PSS, peerChain.first?.publicKey.type == "RSA-PSS" else {
+            return name
+        }
+        return name.replacing("rsae", with: "pss")
+    }
+
+    /// The algorithms both sides accept, most preferred first.
+    var sharedSignatureAlgorithms: [String] {
+        var total: CInt = 0
+        total = unsafe SSL_get_shared_sigalgs(ssl, 0, nil, nil, nil, nil, nil)
+        return (0..<max(0, total)).compactMap { place in
+            var low: UInt8 = 0
+            var high: UInt8 = 0
+            let found = unsafe SSL_get_shared_sigalgs(ssl, place, nil, nil, nil, &low, &high)
+            guard found > 0 else { return nil }
+            return SignatureScheme(rawValue: UInt16(high) << 8 | UInt16(low)).description
+        }
+    }
+
+    var localCertificate: Certificate? {
+        unsafe SSL_get_certificate(ssl).map { Certificate(unsafe X509Handle(sharing: $0)) }
+    }
+
+    /// What the peer sent, leaf first, in both roles: a server's list lacks the leaf.
+    var peerChain: [Certificate] {
+        var chain: [Certificate] = []
+        if let leaf = unsafe SSL_get0_peer_certificate(ssl) {
+            chain.append(Certificate(unsafe X509Handle(sharing: leaf)))
+        }
+        for certificate in unsafe certificates(SSL_get_peer_cert_chain(ssl))
+        where certificate != chain.first {
+            chain.append(certificate)
+        }
+        return chain
+    }
+
+    var verifiedChain: [Certificate] {
+        unsafe certificates(SSL_get0_verified_chain(ssl))
+    }
+
+    private func certificates(_ stack: OpaquePointer?) -> [Certificate] {
+        guard let stack = unsafe stack else { return [] }
+        return unsafe (0..<cssl_x509_stack_count(stack)).compactMap { place in
+            unsafe cssl_x509_stack_value(stack, place).map {
+                Certificate(unsafe X509Handle(sharing: $0))
+            }
+        }
+    }
+
+    /// Whether a server asked this client for a certificate.
+    var isClientCertificateRequested: Bool {
+        unsafe notes.certificate_requested == 1
+    }
+
+    var ocspResponse: [UInt8]? {
+        var start: UnsafePointer<UInt8>?
+        let count = unsafe cssl_get_tlsext_status_ocsp_resp(ssl, &start)
+        guard let start = unsafe start, count > 0 else { return nil }
+        return unsafe Array(UnsafeBufferPointer(start: start, count: count))
+    }
+
+    /// The BIO's notes in the package's own types.
+    var transportFacts: TransportFacts {
+        let notes = unsafe notes
+        return unsafe TransportFacts(
+            alertSent: alert(notes.last_alert_sent),
+            alertReceived: alert(notes.last_alert_received),
+            bytesReceived: notes.bytes_in,
+            bytesSent: notes.bytes_out,
+            flights: Int(notes.flights_in) + Int(notes.flights_out)
+        )
+    }
+
+    var tickets: [TicketFacts] {
+        let notes = unsafe notes
+        let kept = unsafe [notes.ticket.0, notes.ticket.1, notes.ticket.2, notes.ticket.3]
+        return kept.prefix(Int(unsafe notes.tickets)).map {
+            TicketFacts(
+                size: Int($0.size),
+                lifetime: Int($0.lifetime),
+                earlyData: Int($0.early_data)
+            )
+        }
+    }
+}
+
+/// What passed through a connection's BIO.
+struct TransportFacts {
+    var alertSent: Alert?
+    var alertReceived: Alert?
+    var bytesReceived: UInt64
+    var bytesSent: UInt64
+    var flights: Int
+}
+
+/// The registered name of a signature algorithm, from OpenSSL's key type and hash.
+private func signatureName(kind: CInt, hash: CInt) -> String {
+    let hashName =
+        switch hash {
+        case NID_sha1: "sha1"
+        case NID_sha224: "sha224"
+        case NID_sha256: "sha256"
+        case NID_sha384: "sha384"
+        case NID_sha512: "sha512"
+        default: ""
+        }
+    return switch kind {
+    case EVP_PKEY_RSA: "rsa_pkcs1_\(hashName)"
+    case EVP_PKEY_RSA_PSS: "rsa_pss_rsae_\(hashName)"
+    case EVP_PKEY_ED25519: "ed25519"
+    case EVP_PKEY_ED448: "ed448"
+    case EVP_PKEY_EC:
+        switch hash {
+        case NID_sha256: "ecdsa_secp256r1_sha256"
+        case NID_sha384: "ecdsa_secp384r1_sha384"
+        case NID_sha512: "ecdsa_secp521r1_sha512"
+        default: "ecdsa_\(hashName)"
+        }
+    default: "\(unsafe OBJ_nid2sn(kind).map { unsafe String(cString: $0) } ?? "unknown")"
+    }
+}

@@ -1,0 +1,68 @@
+// One checked configuration, shared by any number of engines on any threads: the policy, who this
+// side is, and whom it trusts. Everything that can be wrong with them is found here, before the
+// first connection, and everything slow (keys, trust stores) is done here once.
+
+import COpenSSL
+
+/// A checked TLS configuration, shared by any number of connections; immutable.
+///
+/// Make one per policy and keep it: making it reads keys and builds the trust store.
+/// - Note: OpenSSL `SSL_CTX`.
+public final class TLSContext: Sendable {
+    /// Which side its engines play.
+    public let role: TLSRole
+    /// What it is willing to speak.
+    public let policy: TLSPolicy
+    /// Whom it trusts; for a server, which client certificates.
+    public let trust: TrustPolicy
+    /// Who this side is, one identity a key type; empty for an anonymous client.
+    public let identities: [TLSIdentity]
+
+    let handle: SSLContextHandle
+    /// The versions left after the suites were looked at.
+    let versions: ClosedRange<ProtocolVersion>
+    /// OpenSSL keeps an unretained pointer to it.
+    private let applicationProtocols: ApplicationProtocolPreferences?
+
+    /// Checks a configuration.
+    ///
+    /// - Parameters:
+    ///   - role: Which side its engines play.
+    ///   - policy: What to speak.
+    ///   - identities: Who this side is; a server needs at least one, and may have one for each
+    ///     type of key.
+    ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
+    /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
+    public init(
+        role: TLSRole,
+        policy: TLSPolicy = TLSPolicy(),
+        identities: [TLSIdentity] = [],
+        trust: TrustPolicy = TrustPolicy()
+    ) throws(TLSError) {
+        try OpenSSLLibrary.requireSupportedVersion()
+        guard role == .client || !identities.isEmpty else {
+            throw TLSError(.identityMissing, hint: "Give a certificate chain and its key")
+        }
+        ErrorQueue.clear()
+        let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
+        guard let pointer = unsafe SSL_CTX_new(method) else {
+            throw ErrorQueue.error(.internalError)
+        }
+        let handle = unsafe SSLContextHandle(owning: pointer)
+        let builder = SSLContextBuilder(handle: handle, role: role, policy: policy)
+        builder.setFundamentals()
+        versions = try builder.setSuitesAndVersions()
+        try builder.setAlgorithms()
+        try builder.setIdentities(identities)
+        if role == .client || policy.clientAuthentication != .none {
+            try builder.setTrust(trust)
+        }
+        applicationProtocols = try builder.setApplicationProtocols()
+        try builder.setSessions(trust: trust)
+        self.handle = handle
+        self.role = role
+        self.policy = policy
+        self.trust = trust
+        self.identities = identities
+    }
+}

@@ -1,0 +1,80 @@
+// Trust anchors as OpenSSL searches them. The system's store is loaded once a process: reading its
+// 140 certificates for each context costs more than a handshake.
+
+import COpenSSL
+import Synchronization
+
+enum TrustStore {
+    /// Where distributions keep their bundle.
+    private static let bundlePlaces = [
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+    ]
+    private static let system = Mutex<X509StoreHandle?>(nil)
+
+    /// The store for a policy's anchors.
+    ///
+    /// - Throws: ``TLSError`` `.emptyTrustStore` when there is nothing to trust.
+    static func store(for anchors: TrustPolicy.Anchors) throws(TLSError) -> X509StoreHandle {
+        switch anchors {
+        case .system: try systemStore()
+        case .certificates(let certificates): try store(of: certificates)
+        }
+    }
+
+    private static func systemStore() throws(TLSError) -> X509StoreHandle {
+        try system.withLock { cached throws(TLSError) in
+            if let cached { return cached }
+            let store = try loadSystemStore()
+            cached = store
+            return store
+        }
+    }
+
+    private static func loadSystemStore() throws(TLSError) -> X509StoreHandle {
+        let store = try makeStore()
+        let fileVariable = unsafe cssl_environment(X509_get_default_cert_file_env())
+        let directoryVariable = unsafe cssl_environment(X509_get_default_cert_dir_env())
+        if let fileVariable = unsafe fileVariable {
+            _ = unsafe X509_STORE_load_file(store.pointer, fileVariable)
+        }
+        for place in bundlePlaces
+        where unsafe fileVariable == nil && cssl_x509_store_count(store.pointer) == 0 {
+            _ = unsafe X509_STORE_load_file(store.pointer, place)
+        }
+        // A directory is searched when a chain is built, so what it holds cannot be counted here.
+        if let directoryVariable = unsafe directoryVariable {
+            _ = unsafe X509_STORE_load_path(store.pointer, directoryVariable)
+        }
+        ErrorQueue.clear()
+        let isEmpty = unsafe cssl_x509_store_count(store.pointer) == 0 && directoryVariable == nil
+        guard !isEmpty else {
+            throw TLSError(
+                .emptyTrustStore,
+                detail: "no certificate bundle was found on this system",
+                hint: "Install ca-certificates, set SSL_CERT_FILE, or give anchors"
+            )
+        }
+        return store
+    }
+
+    private static func store(of certificates: [Certificate]) throws(TLSError) -> X509StoreHandle {
+        guard !certificates.isEmpty else {
+            throw TLSError(.emptyTrustStore, detail: "the trust policy's list of anchors is empty")
+        }
+        let store = try makeStore()
+        for certificate in certificates {
+            let added = unsafe X509_STORE_add_cert(store.pointer, certificate.handle.pointer)
+            guard added == 1 else { throw ErrorQueue.error(.internalError) }
+        }
+        return store
+    }
+
+    private static func makeStore() throws(TLSError) -> X509StoreHandle {
+        ErrorQueue.clear()
+        guard let pointer = unsafe X509_STORE_new() else {
+            throw ErrorQueue.error(.internalError)
+        }
+        return unsafe X509StoreHandle(owning: pointer)
+    }
+}

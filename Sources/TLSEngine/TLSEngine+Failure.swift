@@ -1,0 +1,89 @@
+// From OpenSSL's reasons to a typed error. OpenSSL has one text for five faults and five numbers
+// for one; the phase and what the peer said decide.
+
+extension TLSEngine {
+    /// Where the connection stands.
+    public var phase: HandshakePhase {
+        switch state.phase {
+        case .idle, .handshaking: connection.handshakePhase(role: context.role)
+        case .open: .open
+        case .peerClosed, .localClosed, .closed: .closing
+        case .failed: failure?.phase ?? .closing
+        }
+    }
+
+    /// Makes the error for a step that just failed.
+    ///
+    /// - Parameter reasons: What was in the error queue.
+    func classify(_ reasons: [OpenSSLReason], hasReceivedData: Bool) -> TLSError {
+        var error = TLSError(.protocolViolation, phase: phase, reasons: reasons)
+        if let alert = connection.fatalAlertReceived {
+            error.code = .alertReceived
+            error.alert = alert
+            error.phase = phaseOfAlert(alert, hasReceivedData: hasReceivedData)
+            error.hint = hint(for: alert)
+            return error
+        }
+        if let verification = record?.failure, context.trust.acceptsAnything == nil {
+            error.code = .certificateRejected
+            error.verification = verification
+            error.hint = verification.hint
+            error.phase = context.role == .server ? .clientAuthentication : .certificate
+            return error
+        }
+        let isHandshake = state.phase == .idle || state.phase == .handshaking
+        error.code = connection.code(for: reasons, isHandshake: isHandshake)
+        error.detail = detail(for: error.code, reasons)
+        error.hint = hint(for: error.code)
+        return error
+    }
+
+    /// A TLS 1.3 client is done before the server has judged its certificate: such an alert belongs
+    /// to client authentication, not to the data that was about to flow.
+    private func phaseOfAlert(_ alert: Alert, hasReceivedData: Bool) -> HandshakePhase {
+        guard context.role == .client, phase == .open, !hasReceivedData, alert.judgesCertificate
+        else { return phase }
+        return .clientAuthentication
+    }
+
+    private func detail(for code: TLSError.Code, _ reasons: [OpenSSLReason]) -> String? {
+        switch code {
+        case .closedDuringHandshake, .truncated, .certificateRejected: nil
+        case .notTLS: reasons.last.map { "OpenSSL says \($0.text)" }
+        default: reasons.last?.text
+        }
+    }
+
+    private func hint(for code: TLSError.Code) -> String? {
+        switch code {
+        case .notTLS:
+            context.role == .client
+                ? "Check the port: plain text may be spoken there, or TLS after a command (STARTTLS)"
+                : "A client without TLS connected to a TLS port"
+        case .noSharedParameters:
+            "Compare versions, cipher suites, groups and signature algorithms of both sides"
+        case .noApplicationProtocol: "Compare the ALPN lists of both sides"
+        case .weakParameters:
+            "The peer needs larger keys or a newer hash; this system's security level refuses these"
+        case .peerCertificateMissing: "Give the client a certificate and its key"
+        case .closedDuringHandshake where phase == .serverHello:
+            "Nothing came back: the port may not speak TLS, or a middlebox ended the connection"
+        default: nil
+        }
+    }
+
+    private func hint(for alert: Alert) -> String? {
+        switch alert {
+        case .unrecognizedName: "The server knows no host of this name: check the servername"
+        case .noApplicationProtocol: "The server speaks none of the offered ALPN protocols"
+        case .protocolVersion: "The peer accepts none of the offered TLS versions"
+        case .handshakeFailure:
+            "The peer found nothing in common: compare suites, groups and signature algorithms"
+        case .certificateRequired: "The server demands a client certificate"
+        case .unknownCA: "The peer does not trust the issuer of this side's certificate"
+        case .certificateExpired: "This side's certificate is outside its validity for the peer"
+        case .badCertificate, .certificateUnknown: "The peer refused this side's certificate"
+        default: nil
+        }
+    }
+}

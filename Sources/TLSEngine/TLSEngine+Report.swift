@@ -1,0 +1,62 @@
+// The report: everything an engine knows, gathered when it is asked for. Nothing is kept for it
+// during the handshake.
+
+extension TLSEngine {
+    /// What was offered, chosen and proved so far.
+    ///
+    /// - Complexity: Copies certificates; not for the hot path.
+    public var report: HandshakeReport {
+        let policy = context.policy
+        let facts = connection.transportFacts
+        let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
+        return HandshakeReport(
+            role: context.role,
+            phase: phase,
+            isComplete: hasCompleted,
+            error: failure,
+            servername: context.role == .client ? servername : connection.servername,
+            alpnOffered: policy.alpn,
+            versionsOffered: context.versions,
+            version: hasNegotiated ? connection.version : nil,
+            cipherSuite: connection.cipherSuite,
+            group: connection.group,
+            ephemeralKey: connection.ephemeralKey,
+            peerSignatureAlgorithm: connection.peerSignatureAlgorithm,
+            sharedSignatureAlgorithms: connection.sharedSignatureAlgorithms,
+            alpn: connection.applicationProtocol,
+            isResumed: connection.isResumed,
+            clientCertificateRequested: connection.isClientCertificateRequested,
+            isServernameAcknowledged: connection.isServernameAcknowledged,
+            localCertificate: connection.localCertificate,
+            peerChain: connection.peerChain,
+            verifiedChain: connection.verifiedChain,
+            verification: record?.failure,
+            isPeerTrusted: isTrusted,
+            concessions: concessions,
+            ocspResponse: connection.ocspResponse,
+            alertSent: facts.alertSent,
+            alertReceived: facts.alertReceived,
+            bytesReceived: facts.bytesReceived,
+            bytesSent: facts.bytesSent,
+            flights: facts.flights,
+            tickets: connection.tickets
+        )
+    }
+
+    private var hasNegotiated: Bool { connection.cipherSuite != nil }
+
+    /// What the trust policy gave up, in its own words.
+    private var concessions: [String] {
+        var words: [String] = []
+        if let reason = context.trust.acceptsAnything {
+            words.append("any certificate is accepted: \(reason)")
+        }
+        if case .unchecked(let reason) = context.trust.name {
+            words.append("the name is not checked: \(reason)")
+        }
+        if case .lenient(let reason) = context.trust.strictness {
+            words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        return words
+    }
+}

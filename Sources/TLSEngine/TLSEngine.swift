@@ -1,0 +1,382 @@
+// The sans-I/O engine: ciphertext in, ciphertext out, plaintext in, plaintext out, decisions and
+// errors as values. It does no I/O, reads no clock and makes no tasks; any transport can carry it.
+//
+// Theory of operation
+//
+// Four steps, each given memory for the length of one call:
+//
+//     handshake(consuming:producing:)           until it wants nothing
+//     receive(_:into:producing:)                ciphertext to plaintext
+//     send(_:producing:)                        plaintext to ciphertext, records cut inside
+//     close(producing:)                         close_notify
+//
+// A step takes what it can, appends what it has to `producing`, and says what it wants next. What it
+// did not consume stays the caller's and is given again. What was appended is sent even when the
+// step throws: it holds the alert that tells the peer why.
+//
+// When the transport ends, `endOfInput()` is called and the step for the state once more: it throws
+// `.closedDuringHandshake` or `.truncated`, unless the peer had said close_notify.
+//
+// Methods are of four kinds: steps (above), readers (`state`, `report`), notices (`endOfInput`),
+// and economy (`releaseBuffers`).
+
+/// A TLS client or server without I/O.
+///
+/// Noncopyable and not thread-safe: its owner calls it from one thread at a time, from any thread.
+public struct TLSEngine: ~Copyable {
+    /// What a step wants before it can go on.
+    public enum Wants: Hashable, Sendable {
+        /// Nothing: the step is done, or its output memory is full.
+        case nothing
+        /// More ciphertext from the peer.
+        case read
+        /// Room for ciphertext: send what was produced and call again.
+        case write
+        /// Nothing any more: the peer has said close_notify.
+        case closed
+    }
+
+    /// What a step took, and what it wants.
+    public struct Progress: Hashable, Sendable {
+        /// Bytes taken from the front of the step's input.
+        public var consumed: Int
+        /// What the step wants before it can go on.
+        public var wants: Wants
+
+        /// Makes a step's result.
+        public init(consumed: Int, wants: Wants) {
+            self.consumed = consumed
+            self.wants = wants
+        }
+    }
+
+    /// The configuration it was made from.
+    public let context: TLSContext
+    /// The DNS name sent as servername by a client; nil when none is.
+    public let servername: String?
+
+    var connection: SSLConnection
+    let record: VerificationRecord?
+    private(set) var state = EngineState()
+    private(set) var failure: TLSError?
+    private(set) var hasCompleted = false
+    private var hasReceivedData = false
+    /// Handshake messages that were there when application data last came.
+    private var countedMessages: UInt32 = 1
+
+    /// Makes an engine.
+    ///
+    /// - Parameters:
+    ///   - context: The configuration; it is kept.
+    ///   - remoteName: For a client: the name or IP address it connects to. The certificate must be
+    ///     for it unless the trust policy says otherwise.
+    ///   - servername: For a client: the name to send. Nil sends `remoteName` when that is a DNS
+    ///     name; the empty string sends none. An IP address is never sent (RFC 6066 §3).
+    /// - Throws: ``TLSError`` `.invalidServername` when there is nothing to verify against.
+    public init(
+        _ context: TLSContext,
+        remoteName: String? = nil,
+        servername: String? = nil
+    ) throws(TLSError) {
+        var sent: ServerName?
+        var expected: ServerName?
+        if context.role == .client {
+            sent = try TLSEngine.sentName(remoteName: remoteName, servername: servername)
+            expected = try TLSEngine.expectedName(context.trust, sent: sent, remote: remoteName)
+        }
+        let judges = context.role == .client || context.policy.clientAuthentication != .none
+        let record =
+            judges ? VerificationRecord(trust: context.trust, expectedName: expected) : nil
+        let connection = try SSLConnection.make(
+            context,
+            record: record,
+            servername: sent?.text,
+            expected: expected
+        )
+        self.context = context
+        self.servername = sent?.text
+        self.record = record
+        self.connection = connection
+    }
+
+    // MARK: Steps
+
+    /// Takes the handshake as far as the input goes.
+    ///
+    /// - Parameters:
+    ///   - ciphertext: Bytes from the peer, 0...n; none to begin as a client.
+    ///   - output: Receives flights and alerts; send it even if this throws.
+    /// - Returns: `.nothing` when the handshake is done.
+    /// - Throws: ``TLSError`` with the phase it failed in.
+    /// - Note: OpenSSL `SSL_do_handshake`.
+    public mutating func handshake(
+        consuming ciphertext: Span<UInt8>,
+        producing output: inout OutputSpan<UInt8>
+    ) throws(TLSError) -> Progress {
+        try requireUsable()
+        try apply(.start)
+        let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
+        switch outcome {
+        case .done:
+            try completeHandshake()
+            return Progress(consumed: consumed, wants: .nothing)
+        case .wantsInput:
+            try checkClientHelloSize()
+            return Progress(consumed: consumed, wants: .read)
+        case .wantsOutput:
+            return Progress(consumed: consumed, wants: .write)
+        case .ended, .failed:
+            throw fail()
+        }
+    }
+
+    /// Decrypts what the peer sent.
+    ///
+    /// Records may be split and joined anywhere. Plaintext is appended until there is no more
+    /// ciphertext or no more room.
+    ///
+    /// - Parameters:
+    ///   - ciphertext: Bytes from the peer, 0...n in arrival order.
+    ///   - plaintext: Receives application data.
+    ///   - output: Receives answers to post-handshake messages, and alerts; send it in any case.
+    /// - Returns: Wants `.read` when all input is used up, `.nothing` when `plaintext` is full,
+    ///   `.closed` behind the peer's close_notify.
+    /// - Throws: ``TLSError``, for example `.truncated` or `.badRecord`.
+    /// - Complexity: O(n), without allocation.
+    /// - Note: OpenSSL `SSL_read_ex`.
+    public mutating func receive(
+        _ ciphertext: Span<UInt8>,
+        into plaintext: inout OutputSpan<UInt8>,
+        producing output: inout OutputSpan<UInt8>
+    ) throws(TLSError) -> Progress {
+        guard state.canReceive else {
+            try requireUsable()
+            return Progress(consumed: 0, wants: .closed)
+        }
+        var received = 0
+        let (outcome, consumed) = withWindows(ciphertext, &output) { connection in
+            unsafe plaintext.withUnsafeMutableBufferPointer { buffer, count in
+                guard let base = buffer.baseAddress else { return .done }
+                let capacity = buffer.count
+                while count < capacity {
+                    var got = 0
+                    let outcome = unsafe connection.read(
+                        into: base + count,
+                        count: capacity - count,
+                        got: &got
+                    )
+                    guard outcome == .done else { return outcome }
+                    count += got
+                    received += got
+                    // Saves a call that would only say that it wants input.
+                    if connection.inputLeft == 0, connection.pendingPlaintext == 0 {
+                        return .wantsInput
+                    }
+                }
+                return .done
+            }
+        }
+        if received > 0 {
+            hasReceivedData = true
+            countedMessages = connection.handshakeMessages
+        }
+        switch outcome {
+        case .done: return Progress(consumed: consumed, wants: .nothing)
+        case .wantsInput:
+            try checkPostHandshakeMessages()
+            return Progress(consumed: consumed, wants: .read)
+        case .wantsOutput: return Progress(consumed: consumed, wants: .write)
+        case .ended:
+            try apply(.closeNotifyReceived)
+            return Progress(consumed: consumed, wants: .closed)
+        case .failed:
+            // What was decrypted before is delivered first; the failure comes with the next step.
+            guard received == 0 else {
+                _ = fail()
+                return Progress(consumed: consumed, wants: .read)
+            }
+            throw fail()
+        }
+    }
+
+    /// Encrypts application data into records of at most 16 KiB.
+    ///
+    /// - Parameters:
+    ///   - plaintext: Data to send, 0...n bytes.
+    ///   - output: Receives records. At least 17 KiB of room are needed for a full one.
+    /// - Returns: Wants `.nothing` when all was taken, `.write` when there is no room for more.
+    /// - Throws: ``TLSError`` `.engineClosed` after ``close(producing:)``.
+    /// - Complexity: O(n), without allocation.
+    /// - Note: OpenSSL `SSL_write_ex`.
+    public mutating func send(
+        _ plaintext: Span<UInt8>,
+        producing output: inout OutputSpan<UInt8>
+    ) throws(TLSError) -> Progress {
+        guard state.canSend else {
+            try requireUsable()
+            throw TLSError(.engineClosed, phase: phase)
+        }
+        var sent = 0
+        let (outcome, _) = withWindows(Span(), &output) { connection in
+            unsafe plaintext.withUnsafeBufferPointer { buffer in
+                guard let base = buffer.baseAddress else { return .done }
+                while sent < buffer.count {
+                    // A record that does not fit would stay half in OpenSSL.
+                    let record = min(buffer.count - sent, TLSEngine.recordPlaintextMax)
+                    guard connection.outputRoom >= record + TLSEngine.recordOverheadMax else {
+                        return .wantsOutput
+                    }
+                    var put = 0
+                    let outcome = unsafe connection.write(base + sent, count: record, put: &put)
+                    guard outcome == .done else { return outcome }
+                    sent += put
+                }
+                return .done
+            }
+        }
+        switch outcome {
+        case .done: return Progress(consumed: sent, wants: .nothing)
+        case .wantsInput: return Progress(consumed: sent, wants: .read)
+        case .wantsOutput: return Progress(consumed: sent, wants: .write)
+        case .ended, .failed: throw fail()
+        }
+    }
+
+    /// Says close_notify: this side sends no more, and may still receive (RFC 8446 §6.1).
+    ///
+    /// Before the handshake is done nothing can be said, and the engine just ends.
+    ///
+    /// - Parameter output: Receives the alert.
+    /// - Returns: `.write` when there was no room for it.
+    /// - Note: OpenSSL `SSL_shutdown`.
+    public mutating func close(producing output: inout OutputSpan<UInt8>) throws(TLSError)
+        -> Progress
+    {
+        guard state.canSend else {
+            if state.phase != .failed { try apply(.closeNotifySent) }
+            return Progress(consumed: 0, wants: .nothing)
+        }
+        let (outcome, _) = withWindows(Span(), &output) { $0.shutdown() }
+        if outcome == .wantsOutput { return Progress(consumed: 0, wants: .write) }
+        ErrorQueue.clear()
+        try apply(.closeNotifySent)
+        return Progress(consumed: 0, wants: .nothing)
+    }
+
+    // MARK: Notices and economy
+
+    /// Says that the transport has ended: no more ciphertext will come.
+    public mutating func endOfInput() {
+        connection.setEndOfInput()
+    }
+
+    /// Gives record buffers back while the connection is idle; they come back by themselves.
+    ///
+    /// - Note: OpenSSL `SSL_free_buffers`; 33 KiB a connection.
+    public mutating func releaseBuffers() {
+        connection.freeBuffers()
+    }
+
+    // MARK: Readers
+
+    /// Whether the handshake is done and data can flow in one direction at least.
+    public var isOpen: Bool { state.canReceive || state.canSend }
+
+    /// Whether the peer has said close_notify.
+    public var peerHasClosed: Bool { state.phase == .peerClosed || state.phase == .closed }
+
+    /// Bytes that were decrypted and not yet received.
+    public var pendingPlaintext: Int { state.canReceive ? connection.pendingPlaintext : 0 }
+
+    /// The most plaintext one record carries (RFC 8446 §5.1).
+    public static let recordPlaintextMax = 16384
+    /// The most a record adds to its plaintext, of all suites.
+    public static let recordOverheadMax = 256
+
+    // MARK: Inside
+
+    /// Lends the windows to OpenSSL for one step.
+    @inline(__always)
+    private mutating func withWindows(
+        _ input: Span<UInt8>,
+        _ output: inout OutputSpan<UInt8>,
+        _ step: (inout SSLConnection) -> StepOutcome
+    ) -> (StepOutcome, consumed: Int) {
+        unsafe input.withUnsafeBufferPointer { input in
+            unsafe output.withUnsafeMutableBufferPointer { buffer, count in
+                unsafe connection.lend(input, buffer, count)
+                let outcome = step(&connection)
+                let (consumed, outputCount) = connection.release()
+                count = outputCount
+                return (outcome, consumed)
+            }
+        }
+    }
+
+    private mutating func completeHandshake() throws(TLSError) {
+        try apply(.handshakeCompleted)
+        hasCompleted = true
+        countedMessages = connection.handshakeMessages
+        if context.policy.alpnRequired, connection.applicationProtocol == nil {
+            throw fail(
+                with: TLSError(
+                    .noApplicationProtocol,
+                    phase: .finished,
+                    detail: "ALPN is required and the peer chose none",
+                    hint: "Offer a protocol the peer speaks, or do not require ALPN"
+                )
+            )
+        }
+    }
+
+    private mutating func checkClientHelloSize() throws(TLSError) {
+        guard context.role == .server, connection.isBeforeClientHello,
+            connection.bytesIn > UInt64(context.policy.limits.clientHelloBytes)
+        else { return }
+        let limit = context.policy.limits.clientHelloBytes
+        throw fail(
+            with: TLSError(
+                .clientHelloTooLarge,
+                phase: .clientHello,
+                detail: "the limit is \(limit) bytes"
+            )
+        )
+    }
+
+    private mutating func checkPostHandshakeMessages() throws(TLSError) {
+        let count = connection.handshakeMessages &- countedMessages
+        let limit = context.policy.limits.postHandshakeMessages
+        guard count > UInt32(clamping: limit) else { return }
+        throw fail(
+            with: TLSError(
+                .tooManyPostHandshakeMessages,
+                phase: .open,
+                detail: "the limit is \(limit) without application data between them"
+            )
+        )
+    }
+
+    private mutating func apply(_ event: EngineState.Event) throws(TLSError) {
+        do throws(EngineState.IllegalTransition) {
+            try state.apply(event)
+        } catch {
+            throw TLSError(.engineClosed, phase: phase)
+        }
+    }
+
+    /// Throws the failure of before, so that it is told as often as it is asked for.
+    private func requireUsable() throws(TLSError) {
+        if let failure { throw failure }
+    }
+
+    private mutating func fail(with known: TLSError? = nil) -> TLSError {
+        let error = known ?? classify(ErrorQueue.drain(), hasReceivedData: hasReceivedData)
+        ErrorQueue.clear()
+        try? state.apply(.fail)
+        failure = error
+        return error
+    }
+}
+
+// Sendable: it is noncopyable, so whoever holds it is its only user.
+extension TLSEngine: @unchecked Sendable {}

@@ -1,0 +1,85 @@
+// What one side is willing to speak: versions, suites, groups, signature algorithms, ALPN, and for
+// servers client authentication and tickets. A policy is a plain value; `TLSContext` checks it once.
+
+/// Which side of the handshake an engine plays (RFC 8446 §2).
+public enum TLSRole: String, Hashable, Sendable {
+    /// Sends the ClientHello.
+    case client
+    /// Answers it.
+    case server
+}
+
+/// Whether a server asks its clients for a certificate (RFC 8446 §4.3.2).
+public enum ClientAuthentication: String, CaseIterable, Hashable, Sendable {
+    /// Not asked.
+    case none
+    /// Asked; a client without one is let in, one with an untrusted certificate is not.
+    case request
+    /// Asked; a client without a trusted certificate is refused.
+    case require
+}
+
+/// What one side is willing to speak.
+///
+/// The defaults are safe: TLS 1.2 and 1.3, OpenSSL's groups and signature algorithms, no
+/// renegotiation, no compression, and the system's security level.
+public struct TLSPolicy: Hashable, Sendable {
+    /// The oldest version accepted; TLS 1.2 by default.
+    public var minimumVersion: ProtocolVersion = .tls12
+    /// The newest version offered; TLS 1.3 by default.
+    public var maximumVersion: ProtocolVersion = .tls13
+    /// Cipher suites in order of preference, by IANA or OpenSSL name; nil is OpenSSL's choice.
+    ///
+    /// Suites of TLS 1.3 and 1.2 stand in one list. A list without any suite of a version takes
+    /// that version off the table.
+    public var cipherAlgorithms: [String]?
+    /// Groups for key exchange in order of preference, by name; nil is OpenSSL's choice.
+    public var groups: [String]?
+    /// Signature algorithms in order of preference, by IANA or OpenSSL name; nil is OpenSSL's choice.
+    public var signatureAlgorithms: [String]?
+    /// Application protocols in order of preference, for example `["h2", "http/1.1"]` (RFC 7301).
+    public var alpn: [String] = []
+    /// Whether a handshake without an agreed application protocol fails; false by default.
+    ///
+    /// A server whose list has no overlap with the client's refuses in any case (alert 120).
+    public var alpnRequired = false
+    /// Whether a server asks for a client certificate; `.none` by default.
+    public var clientAuthentication: ClientAuthentication = .none
+    /// A name for the listener or virtual host; sessions are resumed only under the same one.
+    public var sessionIDContext = ""
+    /// Session tickets a server sends after a full handshake, 0...16; one by default.
+    public var ticketCount = 1
+    /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
+    ///
+    /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
+    public var requestsOCSPStaple = false
+    /// What the peer may cost.
+    public var limits = TLSLimits()
+
+    /// Makes the default policy.
+    public init() {}
+
+    /// Makes a policy and lets a closure change the defaults.
+    public init(_ configure: (inout TLSPolicy) throws -> Void) rethrows {
+        try configure(&self)
+    }
+}
+
+/// What a peer may cost the engine. Each limit ends the connection with a typed error.
+public struct TLSLimits: Hashable, Sendable {
+    /// Bytes of a ClientHello with its record headers; 64 KiB by default.
+    public var clientHelloBytes = 65536
+    /// Bytes of the peer's certificate message; 100 KiB by default (`SSL_CTX_set_max_cert_list`).
+    public var certificateChainBytes = 102_400
+    /// Certificates between leaf and anchor; 10 by default (`SSL_CTX_set_verify_depth`).
+    public var certificateChainDepth = 10
+    /// Bytes of an ALPN list in wire form; 1,024 by default.
+    public var alpnListBytes = 1024
+    /// Post-handshake messages that may come without application data between them; 64 by default.
+    ///
+    /// KeyUpdates, tickets and renegotiation requests count.
+    public var postHandshakeMessages = 64
+
+    /// Makes the default limits.
+    public init() {}
+}

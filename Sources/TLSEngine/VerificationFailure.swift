@@ -1,0 +1,138 @@
+// Why a certificate was refused: OpenSSL's X509_V_ERR codes and the package's own rules in one
+// number space, with the depth and the certificate they speak of.
+
+/// A code for one way to fail certificate verification.
+///
+/// Values below 1000 are OpenSSL's `X509_V_ERR_…`; values from 1000 on are this package's rules.
+public struct VerificationCode: RawRepresentable, Hashable, Sendable {
+    /// The number.
+    public var rawValue: Int32
+
+    /// Makes a code from its number.
+    public init(rawValue: Int32) {
+        self.rawValue = rawValue
+    }
+
+    /// Everything is in order (`X509_V_OK`).
+    public static let ok = VerificationCode(rawValue: 0)
+    /// The issuer of a certificate is not known.
+    public static let unableToGetIssuer = VerificationCode(rawValue: 2)
+    /// A signature does not verify.
+    public static let badSignature = VerificationCode(rawValue: 7)
+    /// The validity has not begun.
+    public static let notYetValid = VerificationCode(rawValue: 9)
+    /// The validity is over.
+    public static let expired = VerificationCode(rawValue: 10)
+    /// The leaf signs itself and is no anchor.
+    public static let selfSignedLeaf = VerificationCode(rawValue: 18)
+    /// The chain ends in a root that is no anchor.
+    public static let selfSignedInChain = VerificationCode(rawValue: 19)
+    /// No anchor or intermediate that issued the certificate was found.
+    public static let unableToGetIssuerLocally = VerificationCode(rawValue: 20)
+    /// The chain is one certificate whose issuer is unknown.
+    public static let unableToVerifyLeaf = VerificationCode(rawValue: 21)
+    /// The chain is longer than allowed.
+    public static let chainTooLong = VerificationCode(rawValue: 22)
+    /// A certificate signs another and is no CA.
+    public static let invalidCA = VerificationCode(rawValue: 79)
+    /// The certificate may not be used for this purpose.
+    public static let invalidPurpose = VerificationCode(rawValue: 26)
+    /// A critical extension is not understood.
+    public static let unhandledCriticalExtension = VerificationCode(rawValue: 34)
+    /// The certificate is for another DNS name.
+    public static let hostnameMismatch = VerificationCode(rawValue: 62)
+    /// The certificate is for another IP address.
+    public static let ipAddressMismatch = VerificationCode(rawValue: 64)
+    /// The leaf's key is too small for the security level.
+    public static let leafKeyTooSmall = VerificationCode(rawValue: 66)
+    /// A signature's hash is too weak for the security level.
+    public static let hashTooWeak = VerificationCode(rawValue: 68)
+
+    /// A CA certificate is used as leaf, and is not itself the anchor.
+    public static let leafIsCA = VerificationCode(rawValue: 1001)
+    /// The serial number is zero, negative or longer than 20 bytes (RFC 5280 §4.1.2.2).
+    public static let invalidSerialNumber = VerificationCode(rawValue: 1002)
+    /// The subject is empty and the subject alternative name is not critical (RFC 5280 §4.2.1.6).
+    public static let alternativeNameNotCritical = VerificationCode(rawValue: 1003)
+    /// A DNS name is not written in A-labels (RFC 5280 §7.2).
+    public static let nameNotInALabels = VerificationCode(rawValue: 1004)
+    /// There is no trust anchor at all.
+    public static let noAnchors = VerificationCode(rawValue: 1005)
+}
+
+/// Why a certificate was refused.
+public struct VerificationFailure: Hashable, Sendable {
+    /// The rule that was broken.
+    public var code: VerificationCode
+    /// Which certificate: 0 is the leaf, counted towards the anchor.
+    public var depth: Int
+    /// The rule in words.
+    public var text: String
+    /// The certificate that broke it.
+    public var certificate: Certificate?
+    /// The name that was asked for, when a name did not match.
+    public var expectedName: String?
+
+    /// Makes a failure.
+    public init(
+        code: VerificationCode,
+        depth: Int,
+        text: String,
+        certificate: Certificate? = nil,
+        expectedName: String? = nil
+    ) {
+        self.code = code
+        self.depth = depth
+        self.text = text
+        self.certificate = certificate
+        self.expectedName = expectedName
+    }
+}
+
+extension VerificationFailure: CustomStringConvertible {
+    /// One line: rule, depth and subject.
+    public var description: String {
+        var line = "\(text) at depth \(depth)"
+        if let certificate { line += " (\(certificate.shortName))" }
+        if let expectedName { line += ", expected \(expectedName)" }
+        return line
+    }
+}
+
+extension VerificationFailure {
+    /// What would cure it, in one sentence, where that is known.
+    var hint: String? {
+        switch code {
+        case .unableToGetIssuer, .unableToGetIssuerLocally, .unableToVerifyLeaf:
+            "Trust the issuing root as an anchor, or have the peer send its intermediates"
+        case .selfSignedLeaf:
+            "Trust exactly this certificate as an anchor if it is meant to be trusted"
+        case .selfSignedInChain:
+            "Trust the root at the end of the chain as an anchor"
+        case .expired: "Renew the certificate, or check the clock"
+        case .notYetValid: "Check the clock of this machine and of the issuer"
+        case .hostnameMismatch, .ipAddressMismatch: nameHint
+        case .invalidPurpose: "Issue it with the extended key usage of its role"
+        case .leafIsCA:
+            "Issue a leaf with CA:FALSE, or trust exactly this certificate as an anchor"
+        case .noAnchors: "Install ca-certificates, or give anchors in the trust policy"
+        case .leafKeyTooSmall, .hashTooWeak: "Issue it anew with a current key and hash"
+        case .invalidSerialNumber, .alternativeNameNotCritical, .nameNotInALabels:
+            "The certificate breaks RFC 5280; issue it anew"
+        default:
+            (85...94).contains(code.rawValue)
+                ? "The certificate breaks RFC 5280; issue it anew, or make the trust policy lenient"
+                : nil
+        }
+    }
+
+    private var nameHint: String {
+        guard let certificate else { return "The certificate is for another name" }
+        let names = certificate.subjectAlternativeNames
+        guard !names.isEmpty else {
+            return "The certificate has no subject alternative name; a common name is not matched"
+        }
+        let shown = names.prefix(5).map(\.description).joined(separator: ", ")
+        return "The certificate is for \(shown)\(names.count > 5 ? ", …" : "")"
+    }
+}
