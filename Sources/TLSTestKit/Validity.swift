@@ -15,6 +15,8 @@ public struct Validity: Sendable, Hashable {
     /// The first second the certificate is valid.
     public var notBefore: Bound
     /// The last second the certificate is valid; may lie before ``notBefore``, to be refused.
+    ///
+    /// RFC 5280 §4.1.2.5 counts this second as valid, OpenSSL as expired already.
     public var notAfter: Bound
 
     /// Makes a validity of two ends.
