@@ -31,6 +31,9 @@ extension CertificateRecipe {
         guard (1...256).contains(version) else {
             throw TestKitError(.invalidRecipe, "version \(version) is not encodable")
         }
+        guard basicConstraints?.pathLength ?? 0 >= 0 else {
+            throw TestKitError(.invalidRecipe, "a path length cannot be negative")
+        }
         let ownIdentifier: [UInt8]? =
             switch subjectKeyIdentifier {
             case .automatic: version >= 3 ? key.identifier : nil

@@ -27,7 +27,10 @@ public struct CertificateFault: Sendable, Hashable, CaseIterable, CustomStringCo
         from authority: TestCA,
         _ names: SubjectName...
     ) throws(TestKitError) -> IssuedCertificate {
-        try make(authority, names)
+        guard !names.isEmpty else {
+            throw TestKitError(.invalidRecipe, "a certificate needs a name")
+        }
+        return try make(authority, names)
     }
 
     /// The name.

@@ -127,7 +127,7 @@ extension CertificateRecipe {
     public struct BasicConstraints: Sendable, Hashable {
         /// Whether the subject may issue certificates.
         public var isAuthority: Bool
-        /// How many intermediate authorities may follow; encoded even where it makes no sense.
+        /// How many intermediate authorities may follow, 0 or more; encoded even for a leaf.
         public var pathLength: Int?
 
         /// Makes constraints.

@@ -30,6 +30,12 @@ package struct ChainVerification: Sendable {
         package let code: Int32
         /// 0 is the leaf.
         package let depth: Int32
+
+        package init(code: Int32, depth: Int32) {
+            self.code = code
+            self.depth = depth
+        }
+
         package var isTrusted: Bool { code == X509_V_OK }
         package var description: String {
             // The string is static.

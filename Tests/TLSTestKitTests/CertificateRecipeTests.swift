@@ -46,6 +46,13 @@ struct CertificateRecipeTests {
         #expect(try verdict(leaf).code == 0)
     }
 
+    @Test("a fault needs a name to be about", arguments: CertificateFault.allCases)
+    func namelessFault(_ fault: CertificateFault) throws {
+        let authority = try TestCA(clock: clock)
+        let error = #expect(throws: TestKitError.self) { try fault.issue(from: authority) }
+        #expect(error?.code == .invalidRecipe)
+    }
+
     @Test("fault names are unique")
     func uniqueNames() {
         #expect(Set(CertificateFault.allCases.map(\.name)).count == CertificateFault.allCases.count)
@@ -226,6 +233,7 @@ struct CertificateRecipeTests {
             (.p256, { $0.digest = .md5 }),
             (.p256, { $0.version = 0 }),
             (.p256, { $0.version = 257 }),
+            (.p256, { $0.basicConstraints = .init(isAuthority: true, pathLength: -1) }),
             (.p256, { $0.extendedKeyUsage = [.init(oid: "1")] }),
             (.p256, { $0.extendedKeyUsage = [.init(oid: "3.1")] }),
             (.p256, { $0.extendedKeyUsage = [.init(oid: "1.40")] }),

@@ -50,6 +50,15 @@ struct IssuedCertificateTests {
         #expect(structure.output.contains("aes-256-cbc"))
     }
 
+    @Test("an empty passphrase still encrypts")
+    func emptyPassphrase() throws {
+        let leaf = try TestCA(clock: clock).issue("a.test")
+        let encrypted = try leaf.privateKeyPEM(passphrase: "")
+        #expect(encrypted.hasPrefix("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"))
+        let right = try OpenSSLCommand("pkey", "-passin", "pass:", input: encrypted)
+        #expect(right.output == (try leaf.privateKeyPEM))
+    }
+
     @Test("the chain starts with the leaf and leaves the root out")
     func chain() throws {
         let root = try TestCA(clock: clock)

@@ -84,7 +84,7 @@ struct TestCATests {
         #expect(try verdict(leaf, .client).isTrusted == (profile != .server))
     }
 
-    @Test("the slow RSA sizes work like the others", arguments: [TestKey.rsa3072])
+    @Test("the slow RSA sizes work like the others", arguments: [TestKey.rsa3072, .rsa4096])
     func slowKeys(_ key: TestKey) throws {
         let leaf = try TestCA(clock: clock).issue("a.test", key: key)
         #expect(try verdict(leaf, host: "a.test").code == 0)
