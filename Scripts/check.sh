@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Runs every gate a change must pass, one line each, and fails if one of them failed.
+#
+#   Scripts/check.sh               all gates, in this order:
+#       format    swift format lint --strict
+#       c         the C sources and headers under -Wall -Wextra -Werror
+#       build     everything, warnings as errors, undeclared imports as errors
+#       tidy      the rules of the house (TidyTests)
+#       test      all tests; an absent peer is a failure
+#       docs      every documentation catalogue, broken links as errors
+#       thread    all tests under the thread sanitizer, in .build-tsan
+#       address   all tests under the address sanitizer, in .build-asan
+#   Scripts/check.sh --fast        the same without docs and sanitizers
+#   Scripts/check.sh GATE ...      only these
+#
+# A gate's output goes to .build/check/GATE.log, and to the terminal when it fails.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+all=(format c build tidy test docs thread address)
+fast=(format c build tidy test)
+chosen=()
+for argument in "$@"; do
+    case "$argument" in
+    -h | --help) usage && exit 0 ;;
+    --fast) chosen+=("${fast[@]}") ;;
+    *)
+        [[ " ${all[*]} " == *" $argument "* ]] ||
+            fail "no gate '$argument' (the gates: ${all[*]})"
+        chosen+=("$argument")
+        ;;
+    esac
+done
+((${#chosen[@]} > 0)) || chosen=("${all[@]}")
+
+gate_format() { Scripts/format.sh --lint; }
+
+gate_c() {
+    local file
+    local -a flags
+    read -r -a flags <<<"$(pkg-config --cflags openssl)"
+    flags+=(-std=gnu11 -Wall -Wextra -Werror -fsyntax-only -x c -I Sources/COpenSSL)
+    for file in Sources/*/*.c; do
+        clang "${flags[@]}" -I "$(dirname "$file")/include" "$file"
+    done
+    # As an including file sees it: inline functions nobody calls are no finding.
+    clang "${flags[@]}" - <<<'#include "COpenSSL.h"'
+}
+
+gate_build() {
+    swift build --build-tests -Xswiftc -warnings-as-errors \
+        --explicit-target-dependency-import-check error
+}
+
+# The flags are those of the build gate, so that nothing is compiled again.
+gate_tidy() { gate_build && swift test --skip-build --filter TidyTests; }
+gate_test() { gate_build && swift test --skip-build; }
+
+gate_docs() { Scripts/docs.sh; }
+
+gate_thread() { swift test --sanitize=thread --scratch-path .build-tsan; }
+gate_address() { swift test --sanitize=address --scratch-path .build-asan; }
+
+Scripts/install.sh --peers
+need_swift
+export SOCKETS_REQUIRE_PEERS=1
+mkdir -p .build/check
+failed=()
+started=$EPOCHREALTIME
+
+# Microseconds between two EPOCHREALTIMEs, printed as seconds.
+seconds() {
+    local elapsed=$((${2/[.,]/} - ${1/[.,]/}))
+    printf '%d.%d s' $((elapsed / 1000000)) $((elapsed / 100000 % 10))
+}
+
+for gate in "${chosen[@]}"; do
+    log=".build/check/$gate.log"
+    from=$EPOCHREALTIME
+    # In a shell of its own, and not under `if`, so that `set -e` holds inside the gate.
+    set +e
+    (
+        set -e
+        "gate_$gate"
+    ) >"$log" 2>&1
+    status=$?
+    set -e
+    if ((status == 0)); then verdict=ok; else verdict=FAILED; fi
+    printf '%-9s %-6s %10s\n' "$gate" "$verdict" "$(seconds "$from" "$EPOCHREALTIME")"
+    if ((status != 0)); then
+        failed+=("$gate")
+        sed 's/^/    /' "$log" | tail -n 60
+    fi
+done
+
+total="$(seconds "$started" "$EPOCHREALTIME")"
+if ((${#failed[@]} > 0)); then
+    echo "check: ${#failed[@]} of ${#chosen[@]} gates FAILED (${failed[*]}) in $total"
+    exit 1
+fi
+echo "check: all ${#chosen[@]} gates passed in $total"

@@ -1,0 +1,23 @@
+# shellcheck shell=bash
+# Sourced by the other scripts: goes to the package's root, and says what is wrong in one line.
+
+script="$(cd "$(dirname "$0")" && pwd -P)/${0##*/}"
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)"
+cd "$root" || exit 1
+# Debian keeps nginx and friends here, and leaves it out of an ordinary user's path.
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+fail() {
+    printf '%s: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# Prints the comment at the head of the calling script.
+usage() {
+    sed -n '2,/^$/s/^# \{0,1\}//p' "$script"
+}
+
+need_swift() {
+    command -v swift >/dev/null ||
+        fail "no 'swift' on the path; install a Swift 6.3 toolchain: https://www.swift.org/install/linux/"
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs the peers, builds everything with warnings as errors, and runs all tests.
+#
+#   Scripts/test.sh [arguments of "swift test", such as --filter EngineStateTests]
+#
+# An absent peer is a failure here, never a skip. The last line printed is the test runner's own
+# summary, and the runner's exit code is this script's.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case "${1:-}" in
+-h | --help) usage && exit 0 ;;
+esac
+
+Scripts/install.sh --peers
+need_swift
+export SOCKETS_REQUIRE_PEERS=1
+# SwiftPM gives this flag to the package's own targets and leaves dependencies alone.
+swift build --build-tests -Xswiftc -warnings-as-errors
+exec swift test --skip-build "$@"
