@@ -1,0 +1,113 @@
+// What holds for tests: nothing waits for a time to pass, nothing is switched off, no fixed ports.
+
+/// Files whose ports are only parsed and printed, or given to no socket.
+///
+/// An entry says why. A test that binds takes port 0; one that needs a closed port binds 0 first.
+private let filesWithTextPorts: [String: String] = [
+    "Tests/SocketCoreTests/SocketAddressTests.swift": "addresses are parsed and printed",
+    "Tests/SocketsTests/SocketInitTests.swift": "values are read back, no socket is opened",
+]
+
+let testRules: [TidyRule] = [
+    TidyRule(
+        "tests wait for events, never for time to pass",
+        broken: [
+            SourceFile("Tests/SocketsTests/A.swift", "try await Task.sleep(for: .seconds(1))"),
+            SourceFile("Tests/SocketsTests/A.swift", "usleep(100)"),
+            SourceFile("Tests/SocketsTests/A.swift", "Thread.sleep(forTimeInterval: 1)"),
+            SourceFile("Tests/SocketsTests/A.swift", "unsafe nanosleep(&time, nil)"),
+        ],
+        kept: [
+            SourceFile(
+                "Tests/SocketsTests/A.swift",
+                "// no sleep(1)\nlet sleep = 1\nf(\"sleep(\")"
+            ),
+            SourceFile("Sources/SocketCore/A.swift", "sleep(1)"),
+        ],
+        inspect: { file in
+            guard file.isSwift, file.isIn("Tests") else { return [] }
+            return file.tokens.indices.compactMap { index in
+                let token = file.tokens[index]
+                guard token.isWord("sleep", "usleep", "nanosleep"),
+                    file.tokens.token(after: index)?.isSymbol("(") == true
+                else { return nil }
+                return (token.line, "calls \(token.text)")
+            }
+        }
+    ),
+    TidyRule(
+        "no test is switched off or excused",
+        broken: [
+            SourceFile("Tests/SocketsTests/A.swift", "@Test(.disabled(\"flaky\")) func a() {}"),
+            SourceFile("Tests/SocketsTests/A.swift", "withKnownIssue { f() }"),
+            SourceFile("Tests/SocketsTests/A.swift", "throw XCTSkip()"),
+        ],
+        kept: [
+            SourceFile("Tests/SocketsTests/A.swift", "// .disabled(\nlet disabled = 1\nf.disabled"),
+        ],
+        inspect: { file in
+            guard file.isSwift, file.isIn("Tests") else { return [] }
+            let disabled = file.tokens.occurrences(of: ".", "disabled", "(")
+                .map { (file.tokens[$0].line, "disables a test") }
+            let excused = file.tokens.filter { $0.isWord("withKnownIssue", "XCTSkip") }
+                .map { ($0.line, "\($0.text) excuses a failure") }
+            return disabled + excused
+        }
+    ),
+    TidyRule(
+        "tests are written with Swift Testing",
+        broken: [SourceFile("Tests/SocketsTests/A.swift", "import XCTest")],
+        kept: [SourceFile("Tests/SocketsTests/A.swift", "import Testing // not XCTest")],
+        inspect: { file in
+            guard file.isSwift, file.isIn("Tests") else { return [] }
+            return file.tokens.filter { $0.isWord("XCTest") }.map { ($0.line, "names XCTest") }
+        }
+    ),
+    TidyRule(
+        "no test relies on a fixed port",
+        broken: [
+            SourceFile("Tests/SocketsTests/A.swift", "try bind(\"127.0.0.1\", port: 8443)"),
+            SourceFile("Tests/SocketsTests/A.swift", "f(localPort: 9, port:\n 1)"),
+        ],
+        kept: [
+            SourceFile("Tests/SocketsTests/A.swift", "try bind(\"127.0.0.1\", port: 0)"),
+            SourceFile("Tests/SocketsTests/B.swift", "connect(port: server.port) // port: 80"),
+            SourceFile("Tests/SocketCoreTests/SocketAddressTests.swift", "f(port: 443)"),
+        ],
+        inspect: { file in
+            guard file.isSwift, file.isIn("Tests"), filesWithTextPorts[file.path] == nil else {
+                return []
+            }
+            return file.tokens.occurrences(of: "port", ":").compactMap { index in
+                guard let value = file.tokens.token(after: index + 1), value.kind == .number,
+                    Int(value.text.filter { $0 != "_" }) != 0
+                else { return nil }
+                return (value.line, "port \(value.text) is fixed; take port 0")
+            }
+        }
+    ),
+    TidyRule(
+        "a serialized suite says why",
+        broken: [
+            SourceFile("Tests/SocketsTests/A.swift", "\n@Suite(.serialized) struct A {}"),
+            SourceFile("Tests/SocketsTests/A.swift", "struct B {}\n\n@Suite(.serialized)"),
+        ],
+        kept: [
+            SourceFile(
+                "Tests/SocketsTests/A.swift",
+                "// One signal handler a process.\n@Suite(.serialized)"
+            ),
+            SourceFile("Tests/SocketsTests/B.swift", "@Suite(.serialized) // counts descriptors"),
+        ],
+        inspect: { file in
+            guard file.isSwift, file.isIn("Tests") else { return [] }
+            return file.tokens.occurrences(of: ".", "serialized").compactMap { index in
+                let line = file.tokens[index].line
+                let said = [line - 1, line].contains { number in
+                    number >= 1 && file.lines[number - 1].contains("//")
+                }
+                return said ? nil : (line, "no comment says why this is serialized")
+            }
+        }
+    ),
+]
