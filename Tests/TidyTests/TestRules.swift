@@ -43,7 +43,7 @@ let testRules: [TidyRule] = [
             SourceFile("Tests/SocketsTests/A.swift", "throw XCTSkip()"),
         ],
         kept: [
-            SourceFile("Tests/SocketsTests/A.swift", "// .disabled(\nlet disabled = 1\nf.disabled"),
+            SourceFile("Tests/SocketsTests/A.swift", "// .disabled(\nlet disabled = 1\nf.disabled")
         ],
         inspect: { file in
             guard file.isSwift, file.isIn("Tests") else { return [] }
