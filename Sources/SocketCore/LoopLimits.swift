@@ -1,0 +1,11 @@
+/// The bounds of one turn of a loop.
+enum LoopLimits {
+    /// Events fetched by one wait; the kernel keeps the rest, and gives them in turn.
+    static let eventsPerTurn = 256
+    /// Jobs and closures run before events and timers are looked at again.
+    static let workPerTurn = 512
+    /// Timers that come up before work is looked at again.
+    static let timersPerTurn = 256
+    /// Longest single sleep in milliseconds, a minute: no number can overflow on the way to epoll.
+    static let sleepMilliseconds: UInt64 = 60_000
+}
