@@ -1,0 +1,343 @@
+// The calls that may wait: read, write and handshake. Each tries under the lock first; only when the
+// kernel has nothing does the task suspend, and the lock is asked once more before it does, so that
+// no wake-up is lost.
+//
+// Cancellation: a scope (a listener's handler, `withSocket`) covers its whole task with one handler
+// that aborts the connection, so waits of that task need none of their own; setting one up costs
+// more than the rest of the wait. Other tasks pay for a handler when they really wait.
+
+import SocketCore
+import Synchronization
+
+extension Connection {
+    // MARK: Reading
+
+    /// Receives application data.
+    ///
+    /// - Returns: Bytes received, at least one; 0 at the end of the stream.
+    func read(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
+        guard !buffer.isEmpty else { return 0 }
+        var holdsTurn = false
+        while true {
+            let attempt = unsafe buffer.withUnsafeMutableBufferPointer {
+                unsafe self.attemptRead($0, holdsTurn: holdsTurn)
+            }
+            attempt.next?.resume()
+            switch attempt.outcome {
+            case .bytes(let count): return count
+            case .end:
+                try await endOfStream()
+                return 0
+            case .failed: throw conclude()
+            case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
+            case .unready: try await waitUntilEstablished()
+            }
+        }
+    }
+
+    /// Receives application data into memory of the right size.
+    func read(upTo limit: Int) async throws(SocketError) -> [UInt8]? {
+        guard limit > 0 else { return [] }
+        var holdsTurn = false
+        while true {
+            var bytes: [UInt8] = []
+            // The thread's scratch, so that a small message makes a small array.
+            let scratch = unsafe ThreadScratch.plaintext().assumingMemoryBound(to: UInt8.self)
+            let window = unsafe UnsafeMutableBufferPointer(
+                rebasing: scratch[..<min(limit, scratch.count)]
+            )
+            let attempt = unsafe attemptRead(window, holdsTurn: holdsTurn)
+            if case .bytes(let count) = attempt.outcome {
+                bytes = unsafe Array(UnsafeBufferPointer(rebasing: window[..<count]))
+            }
+            attempt.next?.resume()
+            switch attempt.outcome {
+            case .bytes: return bytes
+            case .end:
+                try await endOfStream()
+                return nil
+            case .failed: throw conclude()
+            case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
+            case .unready: try await waitUntilEstablished()
+            }
+        }
+    }
+
+    /// What an attempt came to, and who is next in line.
+    private struct Attempt {
+        enum Outcome {
+            case bytes(Int), end, failed, wait, inLine, unready
+        }
+
+        var outcome: Outcome
+        var next: Waiter?
+    }
+
+    @inline(__always)
+    private func attemptRead(
+        _ buffer: UnsafeMutableBufferPointer<UInt8>,
+        holdsTurn: Bool
+    ) -> Attempt {
+        let lent = unsafe LentMemory(buffer)
+        return state.withLock { s in
+            if s.readTurn.isHeld, !holdsTurn {
+                guard s.failure == nil else { return Attempt(outcome: .failed) }
+                return Attempt(outcome: .inLine)
+            }
+            guard !s.lifecycle.isPending || s.failure != nil else {
+                return Attempt(outcome: .unready)
+            }
+            let outcome: Attempt.Outcome =
+                switch unsafe s.receive(into: lent.memory) {
+                case .bytes(let count): .bytes(count)
+                case .end: .end
+                case .failed: .failed
+                case .wait: .wait
+                }
+            if case .wait = outcome {
+                s.readTurn.isHeld = true
+                return Attempt(outcome: .wait)
+            }
+            return Attempt(outcome: outcome, next: holdsTurn ? s.readTurn.release() : nil)
+        }
+    }
+
+    /// The peer has ended its side; without half-open connections this side ends too.
+    private func endOfStream() async throws(SocketError) {
+        guard !allowHalfOpen else { return }
+        try await close(reason: nil)
+    }
+
+    // MARK: Writing
+
+    /// Sends application data; returns when the kernel has taken all of it.
+    func write(_ bytes: Span<UInt8>) async throws(SocketError) {
+        guard !bytes.isEmpty else { return }
+        var offset = 0
+        var holdsTurn = false
+        while true {
+            let attempt = unsafe bytes.withUnsafeBufferPointer {
+                unsafe self.attemptWrite($0, &offset, holdsTurn: holdsTurn)
+            }
+            attempt.next?.resume()
+            switch attempt.outcome {
+            case .end, .bytes: return
+            case .failed: throw conclude()
+            case .unready: try await waitUntilEstablished()
+            case .wait, .inLine:
+                do throws(SocketError) {
+                    holdsTurn = try await wait(.write, attempt.outcome)
+                } catch {
+                    // Half a message cannot be taken back: the stream is of no use any more.
+                    if offset > 0 { abort(reason: "a write was cancelled in its middle") }
+                    throw error
+                }
+            }
+        }
+    }
+
+    @inline(__always)
+    private func attemptWrite(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ offset: inout Int,
+        holdsTurn: Bool
+    ) -> Attempt {
+        let lent = unsafe LentMemory(bytes)
+        var place = offset
+        defer { offset = place }
+        return state.withLock { s in
+            if s.writeTurn.isHeld, !holdsTurn {
+                guard s.failure == nil else { return Attempt(outcome: .failed) }
+                return Attempt(outcome: .inLine)
+            }
+            guard !s.lifecycle.isPending || s.failure != nil else {
+                return Attempt(outcome: .unready)
+            }
+            guard s.lifecycle.canWrite else {
+                if s.failure == nil { s.failure = SocketError(.writeAfterEnd) }
+                return Attempt(outcome: .failed)
+            }
+            let outcome: Attempt.Outcome =
+                switch unsafe s.send(lent.memory, from: &place) {
+                case .done: .end
+                case .failed: .failed
+                case .wait: .wait
+                }
+            if case .wait = outcome {
+                s.writeTurn.isHeld = true
+                return Attempt(outcome: .wait)
+            }
+            return Attempt(outcome: outcome, next: holdsTurn ? s.writeTurn.release() : nil)
+        }
+    }
+
+    // MARK: The handshake
+
+    /// Runs the TLS handshake; for plain connections there is none.
+    func handshake() async throws(SocketError) {
+        let began = EventLoop.readClock()
+        while true {
+            let step = state.withLock { s in s.stepHandshake(began) }
+            switch step {
+            case .bytes, .end:
+                establish()
+                return
+            case .failed: throw conclude()
+            case .wait: _ = try await wait(.read, .wait)
+            }
+        }
+    }
+
+    // MARK: Waiting
+
+    enum Direction {
+        case read, write
+    }
+
+    /// Suspends until the kernel tells of a change, or until the task is first in line.
+    ///
+    /// - Returns: Whether the task holds the turn of the direction when it is resumed.
+    private func wait(
+        _ direction: Direction,
+        _ outcome: Attempt.Outcome
+    ) async throws(SocketError) -> Bool {
+        var isInLine = false
+        if case .inLine = outcome { isInLine = true }
+        if isCoveredByScope {
+            await suspend(direction, isInLine: isInLine, obeysTask: false)
+        } else {
+            await withTaskCancellationHandler {
+                await suspend(direction, isInLine: isInLine, obeysTask: true)
+            } onCancel: {
+                wakeForCancellation(direction)
+            }
+            if Task.isCancelled {
+                let next = state.withLock { s in
+                    isInLine ? nil : s.releaseTurn(direction)
+                }
+                next?.resume()
+                throw SocketError(.aborted, detail: "the task was cancelled")
+            }
+        }
+        return !isInLine
+    }
+
+    private func suspend(_ direction: Direction, isInLine: Bool, obeysTask: Bool) async {
+        await Waiter.suspend { waiter in
+            let mustWait = state.withLock { s -> Bool in
+                if s.failure != nil || (obeysTask && Task.isCancelled) { return false }
+                return s.park(waiter, direction, isInLine: isInLine, limit: limits.waitingCalls)
+            }
+            return mustWait
+        }
+    }
+
+    /// A cancelled task's wait ends; others in line are woken with it and wait again.
+    private func wakeForCancellation(_ direction: Direction) {
+        let woken = state.withLock { s in
+            switch direction {
+            case .read: s.readTurn.takeAll()
+            case .write: s.writeTurn.takeAll()
+            }
+        }
+        for waiter in woken { waiter.resume() }
+    }
+
+    /// Whether the task's cancellation aborts the whole connection anyway.
+    @inline(__always)
+    private var isCoveredByScope: Bool {
+        let scope = state.withLock { $0.scopeTask }
+        return scope != 0 && scope == currentTaskNumber()
+    }
+}
+
+/// A number for the current task; 0 outside of tasks. Only compared.
+@inline(__always)
+func currentTaskNumber() -> UInt {
+    unsafe withUnsafeCurrentTask { task in
+        guard let task = unsafe task else { return 0 }
+        return unsafe unsafeBitCast(task, to: UInt.self)
+    }
+}
+
+extension Connection.Storage {
+    mutating func releaseTurn(
+        _ direction: Connection.Direction
+    ) -> Waiter? {
+        switch direction {
+        case .read: readTurn.release()
+        case .write: writeTurn.release()
+        }
+    }
+
+    /// Takes a continuation in, unless what it waits for has come since.
+    mutating func park(
+        _ waiter: Waiter,
+        _ direction: Connection.Direction,
+        isInLine: Bool,
+        limit: Int
+    ) -> Bool {
+        switch (direction, isInLine) {
+        case (.read, true):
+            guard readTurn.isHeld, readTurn.lineCount < limit else { return false }
+            readTurn.queue(waiter)
+        case (.write, true):
+            guard writeTurn.isHeld, writeTurn.lineCount < limit else { return false }
+            writeTurn.queue(waiter)
+        case (.read, false):
+            guard isDrained else { return false }
+            releaseIdleBuffers()
+            readTurn.setWaiter(waiter)
+        case (.write, false):
+            guard isFull else { return false }
+            writeTurn.setWaiter(waiter)
+        }
+        return true
+    }
+
+    /// A TLS connection that has sent and received nothing since its handshake holds no buffers.
+    private mutating func releaseIdleBuffers() {
+        guard isTLS, !hasReleasedBuffers, bytesReceived == 0, lifecycle.isEstablished else { return }
+        hasReleasedBuffers = true
+        engine?.releaseBuffers()
+    }
+
+    /// Takes the handshake as far as what has arrived goes.
+    ///
+    /// - Returns: `.end` when it is done.
+    mutating func stepHandshake(_ began: LoopInstant) -> ReceiveStep {
+        guard failure == nil else { return .failed }
+        guard isTLS else { return .end }
+        while true {
+            var window = unsafe inbound.bytes
+            let isSpilled = !inbound.isEmpty
+            if !isSpilled, mustFetch {
+                switch fetch(atMost: 17 << 10) {
+                case .bytes(let count):
+                    unsafe window = scratchWindow(count)
+                    if timings.firstFlight == nil {
+                        timings.firstFlight = began.duration(to: EventLoop.readClock())
+                    }
+                case .end: break
+                case .wait: return .wait
+                case .failed: return .failed
+                }
+            }
+            guard
+                let progress = runEngine(
+                    { engine, output throws(TLSError) in
+                        let input = unsafe Span(_unsafeElements: window)
+                        return try engine?.handshake(consuming: input, producing: &output)
+                    }
+                )
+            else { return .failed }
+            unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
+            mustFetch = progress.wants == .read
+            if progress.wants == .nothing {
+                timings.handshake = began.duration(to: EventLoop.readClock())
+                return .end
+            }
+            if failure != nil { return .failed }
+        }
+    }
+}

@@ -1,0 +1,374 @@
+// How connections end: in good order, by a failure, by force, by a deadline.
+//
+// Whatever ends a connection first decides `closeReason`; everything later is told the same. What was
+// sent last must reach the peer, so a connection that ends in good order, or with an alert, lingers:
+// the sending side is shut, the rest is read and thrown away until the peer ends too, within
+// `SocketLimits.shutdown` and `SocketLimits.lingerBytes`. Closing a descriptor with unread data makes
+// the kernel send a reset, which can destroy what the peer has not read yet.
+
+import SocketCore
+import Synchronization
+
+extension Connection {
+    /// How the descriptor goes.
+    enum Departure {
+        /// After the peer has ended, or a bounded wait.
+        case lingering
+        /// At once, with a FIN (or a reset when data is unread).
+        case quiet
+        /// At once, with a reset.
+        case abrupt
+    }
+
+    // MARK: Establishing
+
+    /// Notes that the connection is ready for data.
+    func establish() {
+        let waiting = state.withLock { s -> [Waiter] in
+            try? s.lifecycle.apply(.established)
+            s.wasEstablished = true
+            s.establishDeadline = nil
+            if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
+            defer { s.establishing = [] }
+            return s.establishing
+        }
+        for waiter in waiting { waiter.resume() }
+        armTimer()
+    }
+
+    /// Waits until the connection is established.
+    func waitUntilEstablished() async throws(SocketError) {
+        await withTaskCancellationHandler {
+            await Waiter.suspend { waiter in
+                let mustWait = state.withLock { s -> Bool in
+                    guard s.lifecycle.isPending, s.failure == nil, !Task.isCancelled else { return false }
+                    s.establishing.append(waiter)
+                    return true
+                }
+                return mustWait
+            }
+        } onCancel: {
+            let waiting = state.withLock { s in
+                defer { s.establishing = [] }
+                return s.establishing
+            }
+            for waiter in waiting { waiter.resume() }
+        }
+        let (failure, isPending) = state.withLock { s in
+            (s.failure, s.lifecycle.isPending)
+        }
+        if let failure { throw failure }
+        guard isPending else { return }
+        guard !Task.isCancelled else {
+            throw SocketError(.aborted, detail: "the task was cancelled")
+        }
+        // Somebody else's wait was cancelled: wait again.
+        try await waitUntilEstablished()
+    }
+
+    // MARK: Closing
+
+    /// Ends this side's sending: close_notify for TLS, a FIN for plain connections.
+    func shutdownWrite() async throws(SocketError) {
+        try await takeWriteTurn()
+        var outcome = state.withLock { s in s.endSending() }
+        while case .wait = outcome {
+            try await waitForRoom()
+            outcome = state.withLock { s in s.flush() }
+        }
+        let next = state.withLock { s in s.writeTurn.release() }
+        next?.resume()
+        if case .failed = outcome { throw conclude() }
+        let isPlain = state.withLock { s in !s.isTLS && s.descriptor >= 0 ? s.descriptor : -1 }
+        if isPlain >= 0 { try? StreamSocket.shutdownWrite(isPlain) }
+    }
+
+    /// Ends the connection in good order; what was written before is sent first.
+    func close(reason: String?) async throws(SocketError) {
+        let (isOver, isEstablished, body) = state.withLock { s in
+            defer { s.bodyTask = nil }
+            if s.lingerDeadline == nil, s.lifecycle.isEstablished {
+                s.lingerDeadline = EventLoop.readClock().advanced(by: limits.shutdown)
+            }
+            return (s.closeReason != nil, s.lifecycle.isEstablished, s.bodyTask)
+        }
+        body?.cancel()
+        guard !isOver else { return }
+        guard isEstablished else {
+            end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .quiet)
+            return
+        }
+        armTimer()
+        // A failure to say goodbye has been noted by whoever met it.
+        try? await shutdownWrite()
+        end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .lingering)
+    }
+
+    /// Breaks the connection off.
+    func abort(reason: String?) {
+        end(
+            .aborted(reason),
+            failure: SocketError(.aborted, detail: reason),
+            departure: .abrupt
+        )
+    }
+
+    /// Gives the connection up without a word: its handle was dropped.
+    func abandon() {
+        end(
+            .aborted("the socket was dropped"),
+            failure: SocketError(.aborted, detail: "the socket was dropped"),
+            departure: .quiet
+        )
+    }
+
+    /// Ends the connection for the failure that was noted, and gives it to be thrown.
+    func conclude() -> SocketError {
+        let (failure, isOver, isMisuse) = state.withLock { s -> (SocketError, Bool, Bool) in
+            let failure = s.failure ?? SocketError(.closed)
+            let isMisuse = failure.code == .writeAfterEnd
+            // Writing where nothing can be written says nothing about the connection.
+            if isMisuse { s.failure = nil }
+            return (failure, s.closeReason != nil, isMisuse)
+        }
+        guard !isOver, !isMisuse else { return failure }
+        // After a TLS failure an alert may be under way.
+        end(CloseReason(failure), failure: failure, departure: failure.tls == nil ? .quiet : .lingering)
+        return failure
+    }
+
+    /// Ends the connection, once; wakes everybody who waits for anything.
+    func end(_ reason: CloseReason, failure: SocketError, departure: Departure = .quiet) {
+        let aftermath = state.withLock { s -> Aftermath? in
+            guard s.closeReason == nil else { return nil }
+            s.closeReason = reason
+            if s.failure == nil { s.failure = failure }
+            var aftermath = Aftermath()
+            aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
+            aftermath.waiters += s.establishing + s.closing
+            s.establishing = []
+            s.closing = []
+            aftermath.tasks = [s.connectTask, s.bodyTask].compactMap(\.self)
+            s.connectTask = nil
+            s.bodyTask = nil
+            aftermath.notices = s.onClosed
+            s.onClosed = []
+            aftermath.isGone = s.depart(departure, limits)
+            return aftermath
+        }
+        guard let aftermath else { return }
+        for task in aftermath.tasks { task.cancel() }
+        for notice in aftermath.notices { notice() }
+        for waiter in aftermath.waiters { waiter.resume() }
+        if aftermath.isGone {
+            loop.retire(self)
+        } else {
+            armTimer()
+            linger()
+        }
+    }
+
+    /// What is left to do once the lock is released.
+    private struct Aftermath {
+        var waiters: [Waiter] = []
+        var tasks: [Task<Void, Never>] = []
+        var notices: [@Sendable () -> Void] = []
+        var isGone = false
+    }
+
+    /// Waits for the end.
+    func waitUntilClosed() async -> CloseReason {
+        while true {
+            if let reason = state.withLock({ $0.closeReason }) { return reason }
+            await Waiter.suspend { waiter in
+                let mustWait = state.withLock { s -> Bool in
+                    guard s.closeReason == nil else { return false }
+                    s.closing.append(waiter)
+                    return true
+                }
+                return mustWait
+            }
+        }
+    }
+
+    /// Reads and throws away until the peer has ended or a bound is reached.
+    func linger() {
+        let isDone = state.withLock { s -> Bool in
+            guard s.lifecycle.phase == .lingering else { return false }
+            let scratch = unsafe ThreadScratch.input()
+            while s.lingerBytesLeft > 0 {
+                let count = unsafe Syscalls.receive(s.descriptor, into: scratch)
+                if count > 0 {
+                    s.lingerBytesLeft -= count
+                    continue
+                }
+                if Errno(result: count) == .wouldBlock { return false }
+                break
+            }
+            s.closeDescriptor()
+            return true
+        }
+        if isDone { loop.retire(self) }
+    }
+
+    /// A reset or hang-up that came while nobody reads or writes must still end the connection.
+    func noticeReset() {
+        let isReset = state.withLock { s -> Bool in
+            guard s.lifecycle.isEstablished, s.failure == nil else { return false }
+            // Data that came before the reset can still be read; without it there is nothing left.
+            let unread = try? Syscalls.unreadBytes(s.descriptor)
+            guard (unread ?? 0) == 0, s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
+            guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
+            s.failure = SocketError.system(errno, "recv", address: s.remote, phase: .open)
+            return true
+        }
+        if isReset { _ = conclude() }
+    }
+
+    // MARK: Deadlines
+
+    /// Sets the loop's timer to the next deadline.
+    func armTimer() {
+        let next = state.withLock { s in
+            [s.establishDeadline, s.lingerDeadline, s.idleDeadline].compactMap(\.self).min()
+        }
+        if let next { loop.arm(self, at: next) }
+    }
+
+    func checkDeadlines() {
+        let now = EventLoop.readClock()
+        let (timeout, isLingerOver) = state.withLock { s -> (SocketError?, Bool) in
+            if let deadline = s.lingerDeadline, deadline <= now { return (nil, true) }
+            if let deadline = s.establishDeadline, deadline <= now {
+                let isHandshake = s.lifecycle.phase == .handshaking
+                let error = SocketError(
+                    isHandshake ? .handshakeTimedOut : .connectTimedOut,
+                    address: s.remote,
+                    phase: s.engine?.phase ?? s.connectPhase
+                )
+                return (error.adding(report: s.engine?.report), false)
+            }
+            if let deadline = s.idleDeadline, deadline <= now {
+                return (SocketError(.idleTimedOut, address: s.remote, phase: .open), false)
+            }
+            return (nil, false)
+        }
+        if let timeout {
+            end(.timedOut(timeout), failure: timeout, departure: .quiet)
+        } else if isLingerOver {
+            finishLingering()
+        } else {
+            armTimer()
+        }
+    }
+
+    /// The time for a goodbye is over.
+    private func finishLingering() {
+        let reason = SocketError(.closed, detail: "the peer did not take the last bytes in time")
+        end(.clean(nil), failure: reason, departure: .abrupt)
+        let isGone = state.withLock { s -> Bool in
+            guard s.lifecycle.phase == .lingering else { return false }
+            s.closeDescriptor()
+            return true
+        }
+        if isGone { loop.retire(self) }
+    }
+
+    // MARK: The write turn
+
+    /// Waits until earlier writes are done, and keeps later ones waiting.
+    private func takeWriteTurn() async throws(SocketError) {
+        while true {
+            enum Turn {
+                case taken, inLine, failed
+            }
+            let turn = state.withLock { s -> Turn in
+                guard s.failure == nil else { return .failed }
+                guard !s.writeTurn.isHeld else { return .inLine }
+                s.writeTurn.isHeld = true
+                return .taken
+            }
+            switch turn {
+            case .taken: return
+            case .failed: throw conclude()
+            case .inLine:
+                await Waiter.suspend { waiter in
+                    let mustWait = state.withLock { s in
+                        s.failure == nil
+                            && s.park(waiter, .write, isInLine: true, limit: .max)
+                    }
+                    return mustWait
+                }
+            }
+        }
+    }
+
+    /// Waits for writability while the write turn is held; a failure or a deadline ends it.
+    private func waitForRoom() async throws(SocketError) {
+        await Waiter.suspend { waiter in
+            let mustWait = state.withLock { s in
+                s.failure == nil && s.park(waiter, .write, isInLine: false, limit: .max)
+            }
+            return mustWait
+        }
+        if state.withLock({ $0.failure != nil }) { throw conclude() }
+    }
+}
+
+extension Connection.Storage {
+    var idleDeadline: LoopInstant? {
+        guard let idleTimeout, lifecycle.isEstablished else { return nil }
+        return lastActivity.advanced(by: idleTimeout)
+    }
+
+    /// Says that this side sends no more.
+    mutating func endSending() -> SendStep {
+        guard failure == nil else { return .failed }
+        guard lifecycle.canWrite else { return .done }
+        try? lifecycle.apply(.localEnded)
+        guard isTLS else { return .done }
+        let progress = runEngine { engine, output throws(TLSError) in
+            try engine?.close(producing: &output)
+        }
+        guard progress != nil, failure == nil else { return .failed }
+        return outbound.isEmpty ? .done : .wait
+    }
+
+    /// Lets the descriptor go, or has it linger.
+    ///
+    /// - Returns: Whether it is gone.
+    mutating func depart(_ departure: Connection.Departure, _ limits: SocketLimits) -> Bool {
+        guard descriptor >= 0 else {
+            try? lifecycle.apply(.finish)
+            return true
+        }
+        switch departure {
+        case .quiet: break
+        case .abrupt: try? StreamSocket.setResetOnClose(descriptor)
+        case .lingering:
+            if !outbound.isEmpty { _ = flush() }
+            try? StreamSocket.shutdownWrite(descriptor)
+            guard !transportEnded else { break }
+            try? lifecycle.apply(.linger)
+            lingerBytesLeft = limits.lingerBytes
+            if lingerDeadline == nil {
+                lingerDeadline = EventLoop.readClock().advanced(by: limits.shutdown)
+            }
+            establishDeadline = nil
+            return false
+        }
+        closeDescriptor()
+        return true
+    }
+
+    /// Closes the descriptor; what TCP counted is kept.
+    mutating func closeDescriptor() {
+        finalStatistics = TCPStatistics.read(descriptor)
+        Syscalls.close(descriptor)
+        descriptor = -1
+        inbound = ByteSpill()
+        outbound = ByteSpill()
+        engine?.releaseBuffers()
+        try? lifecycle.apply(.finish)
+    }
+}

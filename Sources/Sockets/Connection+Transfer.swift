@@ -1,0 +1,359 @@
+// Moving bytes: every step here runs under the connection's lock, returns at once, and says in its
+// result what the caller does next. Nothing here suspends.
+
+import SocketCore
+import Synchronization
+
+/// The caller's memory on its way into the lock: valid until the call returns.
+@safe
+struct LentMemory<Memory>: @unchecked Sendable {
+    // Sendable: it is used by the caller's thread, under the lock, and not kept.
+    let memory: Memory
+
+    init(_ memory: Memory) {
+        self.memory = memory
+    }
+}
+
+/// What one attempt to receive came to.
+enum ReceiveStep {
+    /// So many bytes, at least one, are in the caller's buffer.
+    case bytes(Int)
+    /// The peer sends no more.
+    case end
+    /// Nothing is there: wait for readability.
+    case wait
+    /// ``Connection/Storage/failure`` tells.
+    case failed
+}
+
+/// What one attempt to send came to.
+enum SendStep {
+    /// Everything was handed to the kernel.
+    case done
+    /// The kernel's buffer is full: wait for writability.
+    case wait
+    /// ``Connection/Storage/failure`` tells.
+    case failed
+}
+
+extension Connection.Storage {
+    // MARK: Receiving
+
+    /// Receives application data.
+    mutating func receive(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReceiveStep {
+        guard failure == nil else { return .failed }
+        guard lifecycle.canRead else { return .end }
+        let step = unsafe isTLS ? receiveTLS(buffer) : receivePlain(buffer)
+        switch step {
+        case .bytes(let count):
+            bytesReceived &+= UInt64(count)
+            if idleTimeout != nil { lastActivity = EventLoop.readClock() }
+        case .end: try? lifecycle.apply(.peerEnded)
+        case .wait, .failed: break
+        }
+        return step
+    }
+
+    private mutating func receivePlain(
+        _ buffer: UnsafeMutableBufferPointer<UInt8>
+    ) -> ReceiveStep {
+        guard !transportEnded else { return .end }
+        guard !isDrained else { return .wait }
+        let count = unsafe Syscalls.receive(descriptor, into: UnsafeMutableRawBufferPointer(buffer))
+        guard count < 0 else {
+            if count == 0 { transportEnded = true }
+            if count < buffer.count, !hasHungUp { isDrained = true }
+            return count == 0 ? .end : .bytes(count)
+        }
+        return noteReceiveFailure(count) ? .wait : .failed
+    }
+
+    private mutating func receiveTLS(
+        _ buffer: UnsafeMutableBufferPointer<UInt8>
+    ) -> ReceiveStep {
+        while true {
+            var window = unsafe inbound.bytes
+            let isSpilled = !inbound.isEmpty
+            if !isSpilled, !mayHavePlaintext {
+                // What the caller can take, and the records around it; leftovers would be copied.
+                let wanted = max(17 << 10, buffer.count + buffer.count / 64 + 512)
+                switch fetch(atMost: wanted) {
+                case .bytes(let count):
+                    unsafe window = scratchWindow(count)
+                case .end: break
+                case .wait: return .wait
+                case .failed: return .failed
+                }
+            }
+            let input = unsafe Span(_unsafeElements: window)
+            var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
+            let progress = runEngine { engine, output throws(TLSError) in
+                try engine?.receive(input, into: &plaintext, producing: &output)
+            }
+            let received = unsafe plaintext.finalize(for: buffer)
+            guard let progress else { return .failed }
+            unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
+            mayHavePlaintext = progress.wants == .nothing
+            if progress.wants == .closed { transportEnded = true }
+            if received > 0 { return .bytes(received) }
+            if progress.wants == .closed { return .end }
+        }
+    }
+
+    /// What `fetch` read, in the thread's scratch.
+    func scratchWindow(_ count: Int) -> UnsafeBufferPointer<UInt8> {
+        unsafe UnsafeBufferPointer(
+            rebasing: ThreadScratch.input().assumingMemoryBound(to: UInt8.self)[..<count]
+        )
+    }
+
+    /// Reads ciphertext into the thread's scratch.
+    mutating func fetch(atMost wanted: Int) -> ReceiveStep {
+        guard !transportEnded else { return .end }
+        guard !isDrained else { return .wait }
+        let scratch = unsafe ThreadScratch.input()
+        let limit = min(wanted, scratch.count)
+        let count = unsafe Syscalls.receive(
+            descriptor,
+            into: UnsafeMutableRawBufferPointer(rebasing: scratch[..<limit])
+        )
+        guard count <= 0 else {
+            if count < limit, !hasHungUp { isDrained = true }
+            return .bytes(count)
+        }
+        guard count < 0 else {
+            transportEnded = true
+            engine?.endOfInput()
+            return .end
+        }
+        return noteReceiveFailure(count) ? .wait : .failed
+    }
+
+    /// Keeps what the engine did not consume.
+    mutating func keep(
+        _ window: UnsafeBufferPointer<UInt8>,
+        consumed: Int,
+        isSpilled: Bool
+    ) {
+        if isSpilled {
+            inbound.removeFirst(consumed)
+        } else if consumed < window.count {
+            unsafe inbound.append(UnsafeBufferPointer(rebasing: window[consumed...]))
+        }
+    }
+
+    /// Takes in why `recv` failed; true when it only would have blocked.
+    private mutating func noteReceiveFailure(_ result: Int) -> Bool {
+        let errno = Errno(result: result)
+        guard errno != .wouldBlock else {
+            isDrained = true
+            return true
+        }
+        fail(errno, "recv")
+        return false
+    }
+
+    // MARK: Sending
+
+    /// Sends application data from an offset on, and moves the offset.
+    ///
+    /// Done means that every byte up to the end was handed to the kernel.
+    mutating func send(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        from offset: inout Int
+    ) -> SendStep {
+        guard failure == nil else { return .failed }
+        if !outbound.isEmpty {
+            let step = flush()
+            guard case .done = step else { return step }
+        }
+        let start = offset
+        let step = unsafe isTLS ? sendTLS(bytes, &offset) : sendPlain(bytes, &offset)
+        if offset > start {
+            bytesSent &+= UInt64(offset - start)
+            if idleTimeout != nil { lastActivity = EventLoop.readClock() }
+        }
+        return step
+    }
+
+    private mutating func sendPlain(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ offset: inout Int
+    ) -> SendStep {
+        while offset < bytes.count {
+            guard !isFull else { return .wait }
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...])
+            let count = unsafe Syscalls.send(descriptor, rest)
+            if count >= 0 {
+                offset += count
+            } else if !noteSendFailure(count) {
+                return .failed
+            }
+        }
+        return .done
+    }
+
+    private mutating func sendTLS(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ offset: inout Int
+    ) -> SendStep {
+        while offset < bytes.count {
+            let rest = unsafe UnsafeBufferPointer(rebasing: bytes[offset...])
+            guard
+                let progress = runEngine(
+                    { engine, output throws(TLSError) in
+                        try engine?.send(unsafe Span(_unsafeElements: rest), producing: &output)
+                    }
+                )
+            else { return .failed }
+            offset += progress.consumed
+            guard failure == nil else { return .failed }
+            guard outbound.isEmpty else { return .wait }
+        }
+        return .done
+    }
+
+    /// Takes in why `send` failed; true when it only would have blocked.
+    private mutating func noteSendFailure(_ result: Int) -> Bool {
+        let errno = Errno(result: result)
+        guard errno != .wouldBlock else {
+            isFull = true
+            return true
+        }
+        fail(errno, "send")
+        return false
+    }
+
+    /// Sends what was left over.
+    mutating func flush() -> SendStep {
+        while !outbound.isEmpty {
+            guard !isFull else { return .wait }
+            let count = unsafe Syscalls.send(descriptor, UnsafeRawBufferPointer(outbound.bytes))
+            if count >= 0 {
+                outbound.removeFirst(count)
+            } else if !noteSendFailure(count) {
+                return .failed
+            }
+        }
+        return .done
+    }
+
+    // MARK: The engine
+
+    /// Runs one step of the engine in the thread's scratch and sends what it produced, also when it
+    /// threw: that is the alert.
+    ///
+    /// - Returns: Nil when it threw; `failure` is set then.
+    mutating func runEngine(
+        _ step: (inout TLSEngine?, inout OutputSpan<UInt8>) throws(TLSError) -> TLSEngine.Progress?
+    ) -> TLSEngine.Progress? {
+        let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
+        var progress: TLSEngine.Progress?
+        var error: TLSError?
+        do throws(TLSError) {
+            progress = try step(&engine, &output)
+        } catch let thrown {
+            error = thrown
+        }
+        let count = unsafe output.finalize(for: scratch)
+        if count > 0 {
+            unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
+        }
+        if let error, failure == nil { failure = .tls(error, report: engine?.report) }
+        return progress
+    }
+
+    /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.
+    private mutating func transmit(_ bytes: UnsafeBufferPointer<UInt8>) {
+        var sent = 0
+        while outbound.isEmpty, !isFull, sent < bytes.count {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[sent...])
+            let count = unsafe Syscalls.send(descriptor, rest)
+            if count >= 0 {
+                sent += count
+            } else if !noteSendFailure(count) {
+                return
+            }
+        }
+        unsafe outbound.append(UnsafeBufferPointer(rebasing: bytes[sent...]))
+    }
+
+    /// Takes in that a system call ended the connection.
+    ///
+    /// After a failed `send` the peer's last words are usually still there to be received: an alert
+    /// says more than "broken pipe".
+    mutating func fail(_ errno: Errno, _ call: String) {
+        guard failure == nil else { return }
+        if call == "send", let lastWords = receiveLastWords() {
+            failure = lastWords
+            return
+        }
+        let report = engine?.report
+        failure = SocketError.system(errno, call, address: remote, phase: engine?.phase)
+            .adding(report: report)
+    }
+
+    private mutating func receiveLastWords() -> SocketError? {
+        guard isTLS else { return nil }
+        let sink = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16 << 10)
+        defer { unsafe sink.deallocate() }
+        let scratch = unsafe ThreadScratch.input()
+        // Bounded: the last words of a peer are few.
+        for _ in 0..<8 {
+            let count = unsafe Syscalls.receive(descriptor, into: scratch)
+            guard count > 0 else { return nil }
+            do throws(TLSError) {
+                try unsafe feed(scratchWindow(count), sink)
+            } catch {
+                return .tls(error, report: engine?.report)
+            }
+        }
+        return nil
+    }
+
+    /// Gives the engine ciphertext whose plaintext and answers nobody wants any more.
+    mutating func feed(
+        _ window: UnsafeBufferPointer<UInt8>,
+        _ sink: UnsafeMutableBufferPointer<UInt8>
+    ) throws(TLSError) {
+        let answers = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        var consumed = 0
+        while consumed < window.count {
+            let rest = unsafe Span(_unsafeElements: window).extracting(consumed..<window.count)
+            var output = unsafe OutputSpan(buffer: answers, initializedCount: 0)
+            var plaintext = unsafe OutputSpan(buffer: sink, initializedCount: 0)
+            let progress =
+                lifecycle.phase == .handshaking
+                ? try engine?.handshake(consuming: rest, producing: &output)
+                : try engine?.receive(rest, into: &plaintext, producing: &output)
+            guard let progress, progress.consumed > 0 else { return }
+            consumed += progress.consumed
+        }
+    }
+}
+
+extension Errno {
+    /// The error that a call of ``Syscalls`` returned as a negative number.
+    init(result: Int) {
+        self.init(rawValue: Int32(truncatingIfNeeded: -result))
+    }
+}
+
+extension SocketError {
+    /// The same error with a handshake's report.
+    func adding(report: HandshakeReport?) -> SocketError {
+        SocketError(
+            code,
+            detail: detail,
+            hint: hint,
+            address: address,
+            errno: errno,
+            systemCall: systemCall,
+            tls: tls,
+            phase: phase,
+            report: report
+        )
+    }
+}

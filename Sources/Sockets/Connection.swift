@@ -1,0 +1,250 @@
+// One connection: a descriptor, an optional TLS engine, and whoever waits for them, behind one lock.
+//
+// Theory of operation
+//
+// Callers on any thread take the lock, try `recv`, `send` and the engine right there, and suspend
+// only when the kernel has nothing for them. The event loop reports readiness and deadlines and
+// resumes who waits; it never moves data, except what is left to send when nobody waits for it.
+//
+//     read:   spill or recv ─▶ thread's scratch ─▶ engine ─▶ the caller's buffer
+//     write:  the caller's buffer ─▶ engine ─▶ thread's scratch ─▶ one send
+//
+// - `isDrained` and `isFull` remember what the kernel said last, so a call that can only fail is not
+//   made. Edges of epoll clear them. After a hang-up the short cut is off, or a FIN behind the last
+//   data would be lost.
+// - One task at a time suspends for reading and one for writing; others queue behind it in order.
+// - A failure is kept and told to everybody who asks later.
+// - Nothing suspends with the lock held, and no continuation is resumed under it.
+
+import SocketCore
+import Synchronization
+
+/// The inside of a socket. Public types are thin handles on it.
+final class Connection: ReadinessSource, @unchecked Sendable {
+    // Sendable: everything that changes is behind `state`.
+    let loop: EventLoop
+    let limits: SocketLimits
+    let allowHalfOpen: Bool
+    let role: TLSRole
+    let state: Mutex<Storage>
+    /// A body has the sending side; other writes are refused.
+    let hasBody = Atomic<Bool>(false)
+
+    /// Everything that changes.
+    struct Storage: ~Copyable {
+        var descriptor: Int32 = -1
+        var engine: TLSEngine?
+        var lifecycle: SocketState
+        /// Whether the connection speaks TLS; the engine comes before the handshake.
+        let isTLS: Bool
+
+        /// The last `recv` took all there was.
+        var isDrained = false
+        /// The last `send` was not taken whole.
+        var isFull = false
+        /// epoll has told of a FIN, a hang-up or an error: receive until the end shows.
+        var hasHungUp = false
+        /// The transport's end was read.
+        var transportEnded = false
+        /// The handshake can go on only with more from the peer.
+        var mustFetch = false
+        /// The engine may hold decrypted bytes.
+        var mayHavePlaintext = false
+        /// Whether the engine's buffers were given back since the last data.
+        var hasReleasedBuffers = false
+        /// Ciphertext received and not consumed.
+        var inbound = ByteSpill()
+        /// Ciphertext produced and not sent.
+        var outbound = ByteSpill()
+
+        var readTurn = Turn()
+        var writeTurn = Turn()
+        /// Who waits for the connection to be established.
+        var establishing: [Waiter] = []
+        /// Who waits for the end.
+        var closing: [Waiter] = []
+        /// Why it ended; set once.
+        var closeReason: CloseReason?
+        /// What every later call gets.
+        var failure: SocketError?
+        /// The task that establishes the connection.
+        var connectTask: Task<Void, Never>?
+        /// The task that sends the body; while it runs the sending side is its own.
+        var bodyTask: Task<Void, Never>?
+        /// The task whose scope covers cancellation; compared, never followed.
+        var scopeTask: UInt = 0
+        /// Called once when the connection is over.
+        var onClosed: [@Sendable () -> Void] = []
+
+        var remote: SocketAddress?
+        var local: SocketAddress?
+        var bytesSent: UInt64 = 0
+        var bytesReceived: UInt64 = 0
+        /// What TCP counted until the descriptor was closed.
+        var finalStatistics: TCPStatistics?
+        /// How long the steps of the way here took.
+        var timings = HandshakeTimings()
+
+        var idleTimeout: Duration?
+        var lastActivity = LoopInstant(nanoseconds: 0)
+        /// When connecting and handshaking must be done.
+        var establishDeadline: LoopInstant?
+        /// How far the way to the descriptor has come.
+        var connectPhase = HandshakePhase.resolving
+        var lingerDeadline: LoopInstant?
+        var lingerBytesLeft = 0
+        /// The connection was ready once.
+        var wasEstablished = false
+        /// The stream has a consumer already.
+        var isLocked = false
+
+        init(_ phase: SocketState.Phase, isTLS: Bool) {
+            lifecycle = SocketState(phase)
+            self.isTLS = isTLS
+        }
+    }
+
+    /// Makes a connection that is still to be established.
+    init(
+        loop: EventLoop,
+        role: TLSRole,
+        isTLS: Bool,
+        limits: SocketLimits,
+        allowHalfOpen: Bool
+    ) {
+        self.loop = loop
+        self.role = role
+        self.limits = limits
+        self.allowHalfOpen = allowHalfOpen
+        state = Mutex(Storage(.connecting, isTLS: isTLS))
+        super.init()
+    }
+
+    /// Takes over a connected descriptor and has the loop watch it.
+    ///
+    /// - Parameter engine: For TLS: an engine whose handshake has not begun.
+    /// - Throws: ``SocketError`` when this connection is over already, or epoll refuses it.
+    func adopt(
+        _ descriptor: consuming Descriptor,
+        engine: consuming TLSEngine?,
+        local: SocketAddress?,
+        remote: SocketAddress?
+    ) throws(SocketError) {
+        let number = descriptor.take()
+        var engine = consume engine
+        let failure = state.withLock { s -> SocketError? in
+            if let failure = s.failure {
+                Syscalls.close(number)
+                return failure
+            }
+            s.descriptor = number
+            s.engine = engine.take()
+            s.local = local
+            s.remote = remote
+            try? s.lifecycle.apply(.connected)
+            return nil
+        }
+        if let failure { throw failure }
+        do throws(SystemCallError) {
+            try loop.register(self, descriptor: number)
+        } catch {
+            let failure = SocketError.system(error)
+            end(.failed(failure), failure: failure)
+            throw failure
+        }
+    }
+
+    // MARK: Called by the loop
+
+    override func readinessChanged(_ readiness: Readiness) {
+        let hangUp: Readiness = [.peerClosedWrite, .hangUp, .error]
+        let wakes = state.withLock { s -> Wakes in
+            if !readiness.isDisjoint(with: hangUp) { s.hasHungUp = true }
+            var wakes = Wakes()
+            if !readiness.isDisjoint(with: hangUp.union(.readable)) {
+                s.isDrained = false
+                wakes.reader = s.readTurn.takeWaiter()
+            }
+            if !readiness.isDisjoint(with: hangUp.union(.writable)) {
+                s.isFull = false
+                if !s.outbound.isEmpty { _ = s.flush() }
+                wakes.writer = s.writeTurn.takeWaiter()
+            }
+            if s.lifecycle.phase == .lingering { wakes.isLingering = true }
+            let isGone = !readiness.isDisjoint(with: [.hangUp, .error])
+            if isGone, wakes.reader == nil, wakes.writer == nil { wakes.isUnattended = true }
+            return wakes
+        }
+        wakes.reader?.resume()
+        wakes.writer?.resume()
+        if wakes.isLingering { linger() }
+        if wakes.isUnattended { noticeReset() }
+    }
+
+    override func deadlineReached() {
+        checkDeadlines()
+    }
+
+    /// What an edge of readiness leads to, once the lock is released.
+    private struct Wakes {
+        var reader: Waiter?
+        var writer: Waiter?
+        var isLingering = false
+        var isUnattended = false
+    }
+}
+
+/// One direction's right to suspend: one task waits for readiness, others in line behind it.
+struct Turn {
+    /// The task that waits for readiness.
+    private var waiter: Waiter?
+    /// Whether a task is between two steps of one call and keeps its place.
+    var isHeld = false
+    /// Tasks that wait for the holder to be done, first come first served.
+    private var line: [Waiter] = []
+
+    var lineCount: Int { line.count }
+
+    mutating func setWaiter(_ waiter: Waiter) {
+        self.waiter = waiter
+    }
+
+    mutating func takeWaiter() -> Waiter? {
+        defer { waiter = nil }
+        return waiter
+    }
+
+    mutating func queue(_ waiter: Waiter) {
+        line.append(waiter)
+    }
+
+    /// Gives the turn up; the next in line, if any, tries anew.
+    mutating func release() -> Waiter? {
+        isHeld = false
+        return line.isEmpty ? nil : line.removeFirst()
+    }
+
+    /// Everybody who waits, for the end of the connection.
+    mutating func takeAll() -> [Waiter] {
+        defer {
+            waiter = nil
+            line = []
+        }
+        return (waiter.map { [$0] } ?? []) + line
+    }
+}
+
+/// How long the steps to a connection took; nil for steps that were not taken.
+public struct HandshakeTimings: Hashable, Sendable {
+    /// Looking the name up.
+    public var resolution: Duration?
+    /// Opening the transport's connection.
+    public var connect: Duration?
+    /// From the handshake's first byte to the peer's first flight.
+    public var firstFlight: Duration?
+    /// The whole TLS handshake.
+    public var handshake: Duration?
+
+    /// Makes timings of nothing.
+    public init() {}
+}

@@ -1,0 +1,492 @@
+// The inside of a listener: who takes its connections, which of them are alive, and how it ends.
+//
+// Life of a connection: the acceptor takes it from the kernel (on the accepting loop), it becomes a
+// `Connection` on the next loop of the group, and a task there shakes hands. Served connections run
+// in child tasks of `serve`; event connections in tasks that the core keeps count of. The listener is
+// over when it has stopped and the last connection has ended.
+
+import SocketCore
+import Synchronization
+
+final class ListenerCore: Sendable {
+    let loop: EventLoop
+    let localAddress: SocketAddress
+    private let group: EventLoopGroup
+    private let context: TLSContext?
+    private let limits: SocketLimits
+    private let allowHalfOpen: Bool
+    private let options: SocketOptions
+    private let idleTimeout: Duration?
+    private let executor: (any TaskExecutor)?
+    private let pendingConnections: Int
+    private let unixAddress: NetworkAddress?
+    private let state = Mutex(State())
+    private let acceptor = Mutex<Acceptor?>(nil)
+
+    private struct State {
+        /// Who takes the connections; decided once.
+        var consumer = Consumer.nobody
+        /// Accepted connections that wait for `serve`.
+        var accepted: [Connection] = []
+        /// Ready connections that wait for an iterator.
+        var events: [OnSocketEvent] = []
+        /// Tasks that wait for one or the other.
+        var waiters: [Waiter] = []
+        /// Every connection that is alive, to abort them all.
+        var alive: [ObjectIdentifier: Connection] = [:]
+        var closeReason: CloseReason?
+        var closing: [Waiter] = []
+    }
+
+    private enum Consumer {
+        case nobody
+        case server
+        case iterators
+        case handler(ErrorHook?, @Sendable (OnSocketEvent) -> Void)
+    }
+
+    /// Told of failed handshakes, and of errors that handlers throw.
+    typealias ErrorHook = @Sendable (any Error, SocketAddress) -> Void
+
+    init(_ options: SocketListenerInit) throws(SocketError) {
+        let address = try ListenerCore.address(options.local)
+        switch options.type {
+        case .tcp:
+            guard options.tls == TLSSocketListenerInit() else {
+                throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
+            }
+            context = nil
+        case .tls: context = try options.tls.context()
+        }
+        self.options = try SocketOptions(
+            noDelay: options.noDelay,
+            sendBufferSize: options.sendBufferSize,
+            receiveBufferSize: options.receiveBufferSize,
+            ttl: options.ttl
+        )
+        idleTimeout = try Connector.checked(options.idleTimeout, "idleTimeout")
+        guard options.pendingConnections > 0 else {
+            throw SocketError(.invalidOption, detail: "pendingConnections is at least 1")
+        }
+        pendingConnections = options.pendingConnections
+        limits = options.limits
+        allowHalfOpen = options.allowHalfOpen
+        executor = options.executor
+        group = options.group
+        loop = options.group.next()
+        _ = DescriptorLimit.raise()
+        let descriptor: Descriptor
+        do throws(SystemCallError) {
+            descriptor = try StreamSocket.listen(
+                on: address,
+                backlog: options.backlog,
+                reusePort: options.reusePort,
+                options: self.options,
+                removesStaleUnixPath: true
+            )
+        } catch {
+            throw .system(error, address: options.local)
+        }
+        let bound = StreamSocket.localAddress(descriptor.rawValue) ?? address
+        localAddress = SocketAddress(bound)
+        if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
+        try start(descriptor)
+    }
+
+    private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
+        let made = Acceptor(
+            loop: loop,
+            onAccept: { [weak self] descriptor, peer in self?.accept(descriptor, peer) },
+            onFailure: { [weak self] errno in self?.stop(.failed(.system(errno, "accept"))) }
+        )
+        do throws(SystemCallError) {
+            try made.start(descriptor)
+        } catch {
+            throw .system(error)
+        }
+        acceptor.withLock { $0 = made }
+    }
+
+    private static func address(_ local: SocketAddress) throws(SocketError) -> NetworkAddress {
+        switch try local.endpoint() {
+        case .address(let address): return address
+        case .name(let name, let port):
+            guard name.isLocalhost else {
+                throw SocketError(
+                    .invalidAddress,
+                    detail: "\(name) is a name",
+                    hint: "Listen on an IP address: 0.0.0.0 or :: for all, 127.0.0.1 for this machine"
+                )
+            }
+            return .ip(.v4(.loopback), port: port)
+        }
+    }
+
+    // MARK: Accepting
+
+    /// Makes a connection of what the kernel gave; on the accepting loop.
+    private func accept(_ descriptor: consuming Descriptor, _ peer: NetworkAddress) {
+        let connection = Connection(
+            loop: group.next(),
+            role: .server,
+            isTLS: context != nil,
+            limits: limits,
+            allowHalfOpen: allowHalfOpen
+        )
+        guard register(connection) else { return }
+        let own = StreamSocket.localAddress(descriptor.rawValue).map { SocketAddress($0) }
+        do throws(SocketError) {
+            // Options of the listening socket are inherited by accepted ones.
+            try connection.adopt(
+                descriptor,
+                engine: try makeEngine(),
+                local: own ?? localAddress,
+                remote: SocketAddress(peer)
+            )
+        } catch {
+            connection.end(.failed(error), failure: error)
+        }
+        connection.armTimer()
+        hand(connection)
+    }
+
+    /// Counts a connection as alive until it has ended; false when the listener is over.
+    private func register(_ connection: Connection) -> Bool {
+        let key = ObjectIdentifier(connection)
+        connection.state.withLock { s in
+            s.idleTimeout = idleTimeout
+            s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
+            s.onClosed.append { [weak self] in self?.forget(key) }
+        }
+        return state.withLock { s in
+            guard s.closeReason == nil else { return false }
+            s.alive[key] = connection
+            return true
+        }
+    }
+
+    private func makeEngine() throws(SocketError) -> TLSEngine? {
+        guard let context else { return nil }
+        do throws(TLSError) {
+            return try TLSEngine(context)
+        } catch {
+            throw .configuration(error)
+        }
+    }
+
+    private func hand(_ connection: Connection) {
+        let (isServed, waiter) = state.withLock { s -> (Bool, Waiter?) in
+            guard case .server = s.consumer else { return (false, nil) }
+            s.accepted.append(connection)
+            return (true, s.waiters.popLast())
+        }
+        if isServed { waiter?.resume() } else { startEvent(connection) }
+    }
+
+    private func add(credit: Int) {
+        let acceptor = acceptor.withLock { $0 }
+        acceptor?.add(credit: credit)
+    }
+
+    /// Waits for something that one look under the lock gives; nil when the listener is over.
+    private func next<Item: Sendable>(
+        _ take: @Sendable (inout State) -> Item?
+    ) async throws(SocketError) -> Item? {
+        while true {
+            let (item, reason) = state.withLock { s in (take(&s), s.closeReason) }
+            if let item { return item }
+            if let reason {
+                guard let error = reason.error, error.category != .aborted else { return nil }
+                throw error
+            }
+            guard !Task.isCancelled else {
+                throw SocketError(.aborted, detail: "the task was cancelled")
+            }
+            await withTaskCancellationHandler {
+                await Waiter.suspend { waiter in
+                    state.withLock { s in
+                        let hasNews = !s.accepted.isEmpty || !s.events.isEmpty
+                        guard !hasNews, s.closeReason == nil, !Task.isCancelled else { return false }
+                        s.waiters.append(waiter)
+                        return true
+                    }
+                }
+            } onCancel: {
+                wakeWaiters()
+            }
+        }
+    }
+
+    private func wakeWaiters() {
+        let waiters = state.withLock { s in
+            defer { s.waiters = [] }
+            return s.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    // MARK: Serving
+
+    /// Makes the caller the one who takes the connections.
+    func beServed() throws(SocketError) {
+        try take(as: .server)
+    }
+
+    private func take(as consumer: Consumer) throws(SocketError) {
+        let (isTaken, isClosed) = state.withLock { s -> (Bool, Bool) in
+            guard case .nobody = s.consumer else { return (true, s.closeReason != nil) }
+            s.consumer = consumer
+            return (false, s.closeReason != nil)
+        }
+        guard !isClosed else { throw SocketError(.closed) }
+        guard !isTaken else {
+            throw SocketError(.locked, detail: "the listener's connections are taken already")
+        }
+    }
+
+    /// Runs a child task for every connection until the listener is over and they have ended.
+    @concurrent
+    func serve(
+        _ maxConcurrent: Int,
+        _ onError: ErrorHook?,
+        _ handler: @escaping @Sendable (Socket) async throws -> Void
+    ) async {
+        add(credit: maxConcurrent)
+        await withDiscardingTaskGroup { group in
+            while let connection = try? await next({ s in
+                s.accepted.isEmpty ? nil : s.accepted.removeFirst()
+            }) {
+                group.addTask(executorPreference: executor ?? connection.loop) {
+                    await self.run(connection, onError, handler)
+                    self.add(credit: 1)
+                }
+            }
+        }
+    }
+
+    /// One connection's handshake and handler, under one handler of cancellation.
+    private func run(
+        _ connection: Connection,
+        _ onError: ErrorHook?,
+        _ handler: @Sendable (Socket) async throws -> Void
+    ) async {
+        let task = currentTaskNumber()
+        connection.state.withLock { $0.scopeTask = task }
+        await withTaskCancellationHandler {
+            do {
+                try await connection.handshake()
+                let socket = Socket(connection)
+                try await handler(socket)
+                try? await connection.close(reason: nil)
+            } catch {
+                connection.abort(reason: "the handler failed")
+                if let onError { onError(error, connection.remote ?? localAddress) }
+            }
+        } onCancel: {
+            connection.abort(reason: "the serving task was cancelled")
+        }
+        connection.state.withLock { $0.scopeTask = 0 }
+    }
+
+    // MARK: Events
+
+    /// Makes iterators those who take the connections; a listener that is taken otherwise refuses at
+    /// their first wait.
+    func startEvents() {
+        guard (try? take(as: .iterators)) != nil else { return }
+        add(credit: pendingConnections)
+    }
+
+    /// Makes a closure the one that takes the connections.
+    func deliver(
+        to handler: @escaping @Sendable (OnSocketEvent) -> Void,
+        onError: ErrorHook?
+    ) throws(SocketError) {
+        try take(as: .handler(onError, handler))
+        add(credit: pendingConnections)
+    }
+
+    func nextEvent() async throws(SocketError) -> OnSocketEvent? {
+        let isRefused = state.withLock { s in
+            guard case .iterators = s.consumer else { return s.closeReason == nil }
+            return false
+        }
+        guard !isRefused else {
+            throw SocketError(.locked, detail: "the listener's connections are taken already")
+        }
+        let event = try await next { s in s.events.isEmpty ? nil : s.events.removeFirst() }
+        if event != nil { add(credit: 1) }
+        return event
+    }
+
+    /// Shakes hands, then delivers.
+    private func startEvent(_ connection: Connection) {
+        Task(executorPreference: connection.loop) { [self] in
+            do throws(SocketError) {
+                try await connection.handshake()
+                publish(OnSocketEvent(Socket(connection), self))
+            } catch {
+                add(credit: 1)
+                reportEventError(error, connection.remote ?? localAddress)
+            }
+        }
+    }
+
+    private func publish(_ event: OnSocketEvent) {
+        typealias Handler = @Sendable (OnSocketEvent) -> Void
+        let (handler, waiter) = state.withLock { s -> (Handler?, Waiter?) in
+            if case .handler(_, let handler) = s.consumer { return (handler, nil) }
+            if s.closeReason == nil { s.events.append(event) }
+            return (nil, s.waiters.popLast())
+        }
+        waiter?.resume()
+        if let handler {
+            handler(event)
+            add(credit: 1)
+        }
+    }
+
+    private func reportEventError(_ error: any Error, _ remote: SocketAddress) {
+        let hook = state.withLock { s -> ErrorHook? in
+            if case .handler(let hook, _) = s.consumer { return hook }
+            return nil
+        }
+        hook?(error, remote)
+    }
+
+    /// Applies a response's options and sends its body.
+    func respond(to socket: Socket, with response: SocketResponse) throws(SocketError) {
+        let connection = socket.connection
+        let options = response.options
+        try connection.apply(options)
+        if let signal = options.signal {
+            let number = signal.register { [weak connection] in connection?.abort(reason: $0) }
+            connection.onClosed { signal.unregister(number) }
+        }
+        guard let body = options.body else { return }
+        connection.start(body) { [self] outcome in
+            if case .failure(let error) = outcome {
+                reportEventError(error, connection.remote ?? localAddress)
+                return
+            }
+            // Somebody else may still read the stream: the connection then ends with them.
+            let isReadElsewhere = connection.state.withLock { s in
+                s.establishDeadline = nil
+                return s.isLocked && s.lifecycle.canRead
+            }
+            if isReadElsewhere {
+                _ = await socket.closed
+            } else {
+                try? await connection.close(reason: nil)
+            }
+        }
+    }
+
+    // MARK: Ending
+
+    var closeReason: CloseReason? { state.withLock { $0.closeReason } }
+
+    /// Stops listening; connections go on.
+    func stop(_ reason: CloseReason) {
+        let (untaken, undelivered, waiters) = state.withLock { s in
+            guard s.closeReason == nil else {
+                return ([Connection](), [OnSocketEvent](), [Waiter]())
+            }
+            s.closeReason = reason
+            defer {
+                s.accepted = []
+                s.events = []
+                s.waiters = []
+            }
+            return (s.accepted, s.events, s.waiters)
+        }
+        acceptor.withLock { $0 }?.stop()
+        if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
+        for waiter in waiters { waiter.resume() }
+        for connection in untaken { connection.abort(reason: "the listener was closed") }
+        for event in undelivered { event.socket.abort("the listener was closed") }
+        settleIfOver()
+    }
+
+    /// Stops listening and aborts every connection.
+    func abort(reason: String?) {
+        stop(.aborted(reason))
+        abortConnections(reason: reason)
+    }
+
+    func abortConnections(reason: String?) {
+        let alive = state.withLock { Array($0.alive.values) }
+        for connection in alive { connection.abort(reason: reason) }
+    }
+
+    private func forget(_ key: ObjectIdentifier) {
+        state.withLock { s in _ = s.alive.removeValue(forKey: key) }
+        settleIfOver()
+    }
+
+    private func settleIfOver() {
+        let closing = state.withLock { s -> [Waiter] in
+            guard s.closeReason != nil, s.alive.isEmpty else { return [] }
+            defer { s.closing = [] }
+            return s.closing
+        }
+        for waiter in closing { waiter.resume() }
+    }
+
+    func waitUntilClosed() async -> CloseReason {
+        while true {
+            let reason = state.withLock { s in s.alive.isEmpty ? s.closeReason : nil }
+            if let reason { return reason }
+            await Waiter.suspend { waiter in
+                state.withLock { s in
+                    guard s.closeReason == nil || !s.alive.isEmpty else { return false }
+                    s.closing.append(waiter)
+                    return true
+                }
+            }
+        }
+    }
+}
+
+extension Connection {
+    var remote: SocketAddress? { state.withLock { $0.remote } }
+
+    /// Adds something to do when the connection has ended; at once if it has.
+    func onClosed(_ notice: @escaping @Sendable () -> Void) {
+        let isOver = state.withLock { s -> Bool in
+            guard s.closeReason == nil else { return true }
+            s.onClosed.append(notice)
+            return false
+        }
+        if isOver { notice() }
+    }
+
+    /// Applies the options of a response to a connection that is open.
+    func apply(_ options: SocketResponseOptions) throws(SocketError) {
+        let kernel = try SocketOptions(
+            noDelay: options.noDelay,
+            sendBufferSize: options.sendBufferSize,
+            receiveBufferSize: options.receiveBufferSize,
+            ttl: options.ttl
+        )
+        let idle = try Connector.checked(options.idleTimeout, "idleTimeout")
+        let timeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
+        let failure = state.withLock { s -> SystemCallError? in
+            guard s.descriptor >= 0 else { return nil }
+            if let idle {
+                s.idleTimeout = idle
+                s.lastActivity = EventLoop.readClock()
+            }
+            if let timeout { s.establishDeadline = EventLoop.readClock().advanced(by: timeout) }
+            do throws(SystemCallError) {
+                guard let family = StreamSocket.localAddress(s.descriptor)?.family else { return nil }
+                try kernel.apply(to: s.descriptor, family: family)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let failure { throw .system(failure) }
+        armTimer()
+    }
+}

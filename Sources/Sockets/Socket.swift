@@ -1,0 +1,249 @@
+// The seed's `Socket`: the handle users hold. Everything behind it is in `Connection`.
+
+import SocketCore
+import Synchronization
+
+/// A connection over TCP or TLS (seed `Socket`).
+///
+/// Making one starts to connect at once; what goes wrong shows at ``ready``.
+///
+/// ```swift
+/// let socket = try Socket(SocketInit(type: .tls, remote: .init("example.com", port: 443)))
+/// let info = try await socket.ready
+/// try await socket.write("hello")
+/// for try await chunk in try socket.stream() { print(chunk.count) }
+/// try await socket.close()
+/// ```
+///
+/// Every member may be used from any task, at the same time. A socket that is dropped closes its
+/// descriptor without a word; ``withSocket(_:_:)`` closes it in good order.
+public final class Socket: Sendable {
+    let connection: Connection
+    private let signal: (signal: AbortSignal, number: UInt64)?
+
+    /// Starts to connect (seed `constructor(SocketInit)`).
+    ///
+    /// - Parameter options: What to connect to, and how.
+    /// - Throws: ``SocketError`` of category misuse, before anything is sent.
+    public init(_ options: SocketInit) throws(SocketError) {
+        let connector = try Connector(options)
+        let connection = Connection(
+            loop: options.group.next(),
+            role: .client,
+            isTLS: connector.context != nil,
+            limits: options.limits,
+            allowHalfOpen: options.allowHalfOpen
+        )
+        self.connection = connection
+        signal = Socket.listen(to: options.signal, connection)
+        let task = Task(executorPreference: connection.loop) { await connector.run(connection) }
+        let isOver = connection.state.withLock { s in
+            guard s.closeReason == nil else { return true }
+            s.connectTask = task
+            return false
+        }
+        if isOver { task.cancel() }
+        if let body = options.body { connection.start(body) }
+    }
+
+    /// Wraps a connection that a listener accepted.
+    init(_ connection: Connection) {
+        self.connection = connection
+        signal = nil
+    }
+
+    deinit {
+        if let signal { signal.signal.unregister(signal.number) }
+        connection.abandon()
+    }
+
+    private static func listen(
+        to signal: AbortSignal?,
+        _ connection: Connection
+    ) -> (signal: AbortSignal, number: UInt64)? {
+        guard let signal else { return nil }
+        let number = signal.register { [weak connection] in connection?.abort(reason: $0) }
+        return (signal, number)
+    }
+
+    // MARK: Life
+
+    /// Waits until data can flow, and tells what was negotiated (seed `ready`).
+    ///
+    /// May be awaited any number of times. Cancelling the task ends its wait, not the connection.
+    public var ready: SocketInfo {
+        get async throws(SocketError) {
+            try await connection.waitUntilEstablished()
+            guard let info else { throw SocketError(.closed) }
+            return info
+        }
+    }
+
+    /// Waits until the connection has ended, and tells why (seed `closed`). Never throws.
+    ///
+    /// Ends also when the peer's reset comes while nobody reads.
+    public var closed: CloseReason {
+        get async { await connection.waitUntilClosed() }
+    }
+
+    /// Ends the connection in good order: what was written is sent, then close_notify and FIN (seed
+    /// `close`).
+    ///
+    /// Returns when that was handed to the kernel. Unread data of the peer is thrown away, within
+    /// ``SocketLimits/shutdown``. Closing again does nothing.
+    ///
+    /// - Parameter reason: Shows in ``closed``.
+    /// - Throws: ``SocketError`` when the connection had failed before.
+    public func close(_ reason: String? = nil) async throws(SocketError) {
+        try await connection.close(reason: reason)
+    }
+
+    /// Breaks the connection off with a reset, at once; whoever waits for it gets `.aborted`.
+    ///
+    /// - Parameter reason: Shows in ``closed``.
+    public func abort(_ reason: String? = nil) {
+        connection.abort(reason: reason)
+    }
+
+    // MARK: Receiving
+
+    /// Whether the stream has a consumer: `stream()` was called or `onData` set (seed `locked`).
+    public var locked: Bool { connection.state.withLock { $0.isLocked } }
+
+    /// Takes the stream of what the peer sends, once (seed `stream()`).
+    ///
+    /// - Returns: Chunks as they come; the sequence ends when the peer ends its side.
+    /// - Throws: ``SocketError`` `.locked` the second time.
+    public func stream() throws(SocketError) -> SocketStream {
+        try lock()
+        return SocketStream(self)
+    }
+
+    /// Receives at most so many bytes.
+    ///
+    /// - Parameter limit: The most bytes, 1...65,536; larger limits count as that.
+    /// - Returns: 1...`limit` bytes; nil at the end of the stream.
+    /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
+    public func read(upTo limit: Int = 65536) async throws(SocketError) -> [UInt8]? {
+        try await connection.read(upTo: limit)
+    }
+
+    /// Receives into memory of the caller's: the path without allocations.
+    ///
+    /// - Parameter buffer: Receives bytes from its start; what is behind them stays as it was.
+    /// - Returns: Bytes received, 1...`buffer.count`; 0 at the end of the stream.
+    /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
+    public func read(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
+        try await connection.read(into: &buffer)
+    }
+
+    /// Receives into an array of the caller's.
+    ///
+    /// - Parameter buffer: Receives bytes from its start; its count does not change.
+    /// - Returns: Bytes received, 1...`buffer.count`; 0 at the end of the stream.
+    /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
+    public func read(into buffer: inout [UInt8]) async throws(SocketError) -> Int {
+        var span = buffer.mutableSpan
+        return try await connection.read(into: &span)
+    }
+
+    // MARK: Sending
+
+    /// Sends bytes: the path without allocations.
+    ///
+    /// Returns when the kernel has taken all of them; that is the back-pressure. Writes of several
+    /// tasks are sent one after the other, each whole.
+    ///
+    /// - Parameter bytes: What to send.
+    /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a
+    ///   body.
+    public func write(_ bytes: Span<UInt8>) async throws(SocketError) {
+        try refuseBesideBody()
+        try await connection.write(bytes)
+    }
+
+    /// Sends bytes.
+    ///
+    /// - Parameter bytes: What to send.
+    /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a
+    ///   body.
+    public func write(_ bytes: [UInt8]) async throws(SocketError) {
+        try refuseBesideBody()
+        try await connection.write(bytes.span)
+    }
+
+    /// Sends text in UTF-8.
+    ///
+    /// - Parameter text: What to send.
+    /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a
+    ///   body.
+    public func write(_ text: String) async throws(SocketError) {
+        try await write(Array(text.utf8))
+    }
+
+    /// Ends the sending side and leaves the receiving side open: close_notify for TLS, FIN for TCP.
+    ///
+    /// - Throws: ``SocketError`` when the connection has failed.
+    public func shutdownWrite() async throws(SocketError) {
+        try refuseBesideBody()
+        try await connection.shutdownWrite()
+    }
+
+    // MARK: Facts
+
+    /// What is known about the connection; nil until it is ready (seed `info`).
+    public var info: SocketInfo? { connection.info }
+
+    /// What went over the connection so far (seed `stats`).
+    public var stats: SocketStats { connection.stats }
+
+    /// The TLS handshake's report, also while it runs and after it failed; nil without TLS.
+    public var report: HandshakeReport? { connection.state.withLock { $0.engine?.report } }
+
+    /// How long the steps to the connection took, also when one of them failed.
+    public var timings: HandshakeTimings { connection.state.withLock { $0.timings } }
+
+    // MARK: Inside
+
+    /// Takes the one right to consume the stream.
+    func lock() throws(SocketError) {
+        let wasLocked = connection.state.withLock { s in
+            defer { s.isLocked = true }
+            return s.isLocked
+        }
+        guard !wasLocked else { throw SocketError(.locked) }
+    }
+
+    @inline(__always)
+    private func refuseBesideBody() throws(SocketError) {
+        guard !connection.hasBody.load(ordering: .relaxed) else {
+            throw SocketError(.writeAfterEnd, detail: "the socket sends its body")
+        }
+    }
+}
+
+extension Connection {
+    var info: SocketInfo? {
+        state.withLock { s in
+            guard s.wasEstablished, let remote = s.remote, let local = s.local else { return nil }
+            return SocketInfo(
+                remote: remote,
+                local: local,
+                tls: (s.engine?.report).map(TLSSocketInfo.init),
+                timings: s.timings
+            )
+        }
+    }
+
+    var stats: SocketStats {
+        state.withLock { s in
+            var stats = SocketStats()
+            stats.bytesSent = s.bytesSent
+            stats.bytesReceived = s.bytesReceived
+            let counted = s.descriptor >= 0 ? TCPStatistics.read(s.descriptor) : s.finalStatistics
+            stats.packetsSent = counted?.segmentsSent ?? 0
+            stats.packetsReceived = counted?.segmentsReceived ?? 0
+            return stats
+        }
+    }
+}

@@ -1,0 +1,176 @@
+// The seed's TLS dictionary for clients, and its way into the engine's configuration.
+
+import Synchronization
+
+/// The TLS members of a client socket (seed `TLSSocketInit`).
+public struct TLSSocketInit: Hashable, Sendable {
+    /// Application protocols to offer, most preferred first (seed `alpn`, RFC 7301).
+    public var alpn: [String] = []
+    /// The name to send and to verify; nil takes the remote's name, the empty string sends none (seed
+    /// `servername`, RFC 6066 §3).
+    ///
+    /// An IP address is never sent; the certificate is matched against it.
+    public var servername: String?
+    /// The client's private key in PEM or DER (seed `key`).
+    public var key: [UInt8]?
+    /// The client's certificate chain in PEM, or one certificate in DER (seed `cert`).
+    public var cert: [UInt8]?
+    /// Opens an encrypted key (seed `passphrase`).
+    public var passphrase: String?
+    /// Groups for key exchange, separated by colons, or `auto` (seed `ecdhCurve`).
+    public var ecdhCurve: String?
+    /// Signature algorithms, most preferred first; nil is OpenSSL's choice (seed
+    /// `signatureAlgorithms`).
+    public var signatureAlgorithms: [String]?
+    /// Cipher suites by IANA or OpenSSL name, most preferred first; nil is OpenSSL's choice (seed
+    /// `cipherAlgorithms`).
+    public var cipherAlgorithms: [String]?
+
+    /// Whom to trust; the system's store and the servername by default.
+    public var trust = TrustPolicy()
+    /// A key and chain read before; takes the place of `key`, `cert` and `passphrase`.
+    public var identity: TLSIdentity?
+    /// The oldest version accepted; TLS 1.2 by default.
+    public var minimumVersion: ProtocolVersion = .tls12
+    /// The newest version offered; TLS 1.3 by default.
+    public var maximumVersion: ProtocolVersion = .tls13
+    /// Whether a server that answers without an application protocol is refused; false by default.
+    public var alpnRequired = false
+    /// Whether to ask for a stapled OCSP response; false by default.
+    ///
+    /// The response is reported as it came and not judged.
+    public var requestsOCSPStaple = false
+    /// What the peer may cost.
+    public var limits = TLSLimits()
+
+    /// Makes the default dictionary.
+    public init() {}
+
+    /// The engine's policy.
+    var policy: TLSPolicy {
+        TLSPolicy { policy in
+            policy.alpn = alpn
+            policy.alpnRequired = alpnRequired
+            policy.minimumVersion = minimumVersion
+            policy.maximumVersion = maximumVersion
+            policy.cipherAlgorithms = cipherAlgorithms
+            policy.groups = TLSSocketInit.groups(ecdhCurve)
+            policy.signatureAlgorithms = signatureAlgorithms
+            policy.requestsOCSPStaple = requestsOCSPStaple
+            policy.limits = limits
+        }
+    }
+
+    /// Reads Node's form of a list of groups.
+    static func groups(_ text: String?) -> [String]? {
+        guard let text, text != "auto" else { return nil }
+        return text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    /// The checked configuration, shared by all sockets with the same members.
+    func context() throws(SocketError) -> TLSContext {
+        try ClientContextCache.context(for: self)
+    }
+
+    /// Reads `key` and `cert` as an identity.
+    static func identity(
+        _ identity: TLSIdentity?,
+        key: [UInt8]?,
+        cert: [UInt8]?,
+        passphrase: String?
+    ) throws(SocketError) -> TLSIdentity? {
+        switch (identity, key, cert) {
+        case (let identity?, nil, nil): return identity
+        case (nil, nil, nil):
+            guard passphrase == nil else {
+                throw SocketError(.invalidOption, detail: "passphrase is set without key")
+            }
+            return nil
+        case (nil, let key?, let cert?):
+            do throws(TLSError) {
+                return try TLSIdentity(certificate: cert, privateKey: key, passphrase: passphrase)
+            } catch {
+                throw .configuration(error)
+            }
+        case (.some, _, _):
+            throw SocketError(.invalidOption, detail: "identity is set together with key or cert")
+        case (nil, _, _):
+            throw SocketError(.invalidOption, detail: "key and cert are set together or not at all")
+        }
+    }
+}
+
+extension TLSSocketInit: CustomStringConvertible, CustomReflectable {
+    /// The names; keys and passphrases are redacted.
+    public var description: String {
+        let secret = key == nil && identity == nil ? "none" : "<redacted>"
+        return "servername \(servername ?? "default"), alpn \(alpn), key \(secret)"
+    }
+
+    /// The names; keys and passphrases are not shown.
+    public var customMirror: Mirror {
+        Mirror(self, children: ["servername": servername as Any, "alpn": alpn])
+    }
+}
+
+/// Configurations of clients, kept by what they are made of: making one reads keys and builds the
+/// trust store, and sockets come one by one.
+private enum ClientContextCache {
+    /// The most configurations kept; the oldest goes.
+    static let limit = 64
+
+    private struct Key: Hashable {
+        var policy: TLSPolicy
+        var trust: TrustPolicy
+        var identity: TLSIdentity?
+        /// A digest of key, certificate and passphrase: the secrets themselves are not kept here.
+        var secrets: [UInt8]
+    }
+
+    private struct Entries {
+        var contexts: [Key: TLSContext] = [:]
+        var order: [Key] = []
+    }
+
+    private static let entries = Mutex(Entries())
+
+    static func context(for tls: TLSSocketInit) throws(SocketError) -> TLSContext {
+        let key = Key(
+            policy: tls.policy,
+            trust: tls.trust,
+            identity: tls.identity,
+            secrets: digest(tls)
+        )
+        if let known = entries.withLock({ $0.contexts[key] }) { return known }
+        let identity = try TLSSocketInit.identity(
+            tls.identity,
+            key: tls.key,
+            cert: tls.cert,
+            passphrase: tls.passphrase
+        )
+        let made: TLSContext
+        do throws(TLSError) {
+            made = try TLSContext(
+                role: .client,
+                policy: tls.policy,
+                identities: identity.map { [$0] } ?? [],
+                trust: tls.trust
+            )
+        } catch {
+            throw .configuration(error)
+        }
+        entries.withLock { entries in
+            if entries.contexts.updateValue(made, forKey: key) == nil { entries.order.append(key) }
+            if entries.order.count > limit {
+                entries.contexts[entries.order.removeFirst()] = nil
+            }
+        }
+        return made
+    }
+
+    private static func digest(_ tls: TLSSocketInit) -> [UInt8] {
+        guard tls.key != nil || tls.cert != nil || tls.passphrase != nil else { return [] }
+        let parts = [tls.key ?? [], tls.cert ?? [], Array((tls.passphrase ?? "").utf8)]
+        return OpenSSLLibrary.sha256(parts.flatMap { OpenSSLLibrary.sha256($0) })
+    }
+}
