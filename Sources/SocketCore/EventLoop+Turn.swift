@@ -73,7 +73,7 @@ extension EventLoop {
                     schedule(source, at: wanted)
                 }
             case .retire(let source):
-                bury(source, wasRegistered: true)
+                bury(source)
             case .stop:
                 isStopping = true
             }
@@ -130,12 +130,16 @@ extension EventLoop {
     }
 
     /// Ends a retired source's token and timer; it is released by `emptyGraveyard`.
-    func bury(_ source: ReadinessSource, wasRegistered: Bool) {
+    func bury(_ source: ReadinessSource) {
         if source.timerSlot >= 0 {
             graveyard.append(timers.remove(source.timerSlot))
             source.timerSlot = -1
         }
-        if wasRegistered, let held = sources.remove(source.token) {
+        let token = source.token.exchange(
+            ReadinessSource.unlisted,
+            ordering: .acquiringAndReleasing
+        )
+        if token != ReadinessSource.unlisted, let held = sources.remove(token) {
             graveyard.append(held)
         }
     }

@@ -93,36 +93,37 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// What the descriptor is ready for already comes as a first edge.
     ///
-    /// - Throws: epoll_ctl's failure; ENOSPC for a full table, ESHUTDOWN for a loop that has ended. The source
-    ///   can be registered again then.
-    /// - Precondition: The source is not registered, and was not retired.
+    /// - Throws: epoll_ctl's failure; ENOSPC for a full table, ESHUTDOWN for a loop that has ended, ECANCELED
+    ///   for a source that was retired. Except after the last, the source can be registered again.
+    /// - Precondition: The source is not registered.
     package func register(
         _ source: ReadinessSource,
         descriptor: Int32
     ) throws(SystemCallError) {
-        let old = source.standing.exchange(
-            ReadinessSource.Standing.registered.rawValue,
+        try source.expectFresh()
+        guard !hasEnded else {
+            throw SystemCallError(.socketShutdown, call: "epoll_ctl(ADD)")
+        }
+        guard let token = sources.insert(source) else {
+            throw SystemCallError(.noSpace, call: "epoll_ctl(ADD)")
+        }
+        source.token.store(token, ordering: .releasing)
+        do throws(SystemCallError) {
+            try poller.add(descriptor, token: token)
+        } catch {
+            source.token.store(ReadinessSource.unlisted, ordering: .releasing)
+            sources.undoInsert(token)
+            throw error
+        }
+        let outcome = source.standing.compareExchange(
+            expected: ReadinessSource.Standing.fresh.rawValue,
+            desired: ReadinessSource.Standing.registered.rawValue,
             ordering: .acquiringAndReleasing
         )
-        precondition(old == ReadinessSource.Standing.fresh.rawValue, "the source is not fresh")
-        do throws(SystemCallError) {
-            guard !hasEnded else {
-                throw SystemCallError(.socketShutdown, call: "epoll_ctl(ADD)")
-            }
-            guard let token = sources.insert(source) else {
-                throw SystemCallError(.noSpace, call: "epoll_ctl(ADD)")
-            }
-            source.token = token
-            do throws(SystemCallError) {
-                try poller.add(descriptor, token: token)
-            } catch {
-                sources.undoInsert(token)
-                throw error
-            }
-        } catch {
-            let fresh = ReadinessSource.Standing.fresh.rawValue
-            source.standing.store(fresh, ordering: .releasing)
-            throw error
+        guard outcome.exchanged else {
+            // Retired meanwhile, maybe before it had a token: have the loop look again.
+            send(.retire(source))
+            throw SystemCallError(.canceled, call: "epoll_ctl(ADD)")
         }
     }
 
@@ -134,16 +135,13 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// ends after the batch of events at hand. Called on another thread, a callback that is about to begin
     /// may still come.
     package func retire(_ source: ReadinessSource) {
-        let old = source.standing.exchange(
-            ReadinessSource.Standing.retired.rawValue,
-            ordering: .acquiringAndReleasing
-        )
-        guard old != ReadinessSource.Standing.retired.rawValue else {
+        let retired = ReadinessSource.Standing.retired.rawValue
+        guard source.standing.exchange(retired, ordering: .acquiringAndReleasing) != retired else {
             return
         }
         source.wanted.store(.max, ordering: .relaxed)
         if isCurrent {
-            bury(source, wasRegistered: old == ReadinessSource.Standing.registered.rawValue)
+            bury(source)
         } else {
             send(.retire(source))
         }
@@ -184,7 +182,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// On the loop's thread it will not fire. From another thread, one that is firing may still come.
     @inline(__always)
     package func disarm(_ source: ReadinessSource) {
-        source.wanted.store(.max, ordering: .sequentiallyConsistent)
+        source.wanted.store(.max, ordering: .releasing)
     }
 
     // MARK: Work
@@ -206,7 +204,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Asks the loop to end once its work is done, and waits for that.
     ///
     /// Idempotent.
-    func shutdown() async {
+    package func shutdown() async {
         // Resumed once: below, or by `end`, which takes the list.
         unsafe await withUnsafeContinuation { continuation in
             let hasEnded = ending.withLock { ending in

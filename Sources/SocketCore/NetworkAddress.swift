@@ -37,6 +37,26 @@ package enum NetworkAddress: Hashable, Sendable {
     }
 }
 
+// MARK: - The kernel's form
+
+extension NetworkAddress {
+    /// Reads a sockaddr_in, sockaddr_in6 or sockaddr_un; nil for another family, or too few bytes.
+    package init?(socketAddress: [UInt8]) {
+        guard let address = Syscalls.decodeAddress(socketAddress).networkAddress else {
+            return nil
+        }
+        self = address
+    }
+
+    /// The address as sockaddr_in, sockaddr_in6 or sockaddr_un.
+    ///
+    /// - Throws: ENAMETOOLONG for a unix path that does not fit, EINVAL for one with a NUL inside, ENODEV for
+    ///   a zone that names no interface.
+    package func socketAddress() throws(SystemCallError) -> [UInt8] {
+        try Syscalls.encodeAddress(try FlatAddress(self, for: "socketAddress"))
+    }
+}
+
 extension NetworkAddress: CustomStringConvertible {
     /// Text that ``AddressParser`` reads back: "1.2.3.4:80", "[::1]:443", "unix:/path", and
     /// "unix:@name" for an abstract name.

@@ -12,7 +12,7 @@ import Synchronization
 
 /// The sources a loop keeps alive, by token.
 @safe
-final class SourceTable: @unchecked Sendable {
+package final class SourceTable: @unchecked Sendable {
     @safe
     private struct Cell {
         /// Retained while the cell is in use.
@@ -35,7 +35,7 @@ final class SourceTable: @unchecked Sendable {
     private let blocks: UnsafeMutablePointer<UnsafeMutablePointer<Cell>?>
     private let free = Mutex(Free())
 
-    init() {
+    package init() {
         unsafe blocks = .allocate(capacity: Self.blockLimit)
         unsafe blocks.initialize(repeating: nil, count: Self.blockLimit)
     }
@@ -52,14 +52,14 @@ final class SourceTable: @unchecked Sendable {
     }
 
     /// Sources in the table.
-    var count: Int {
+    package var count: Int {
         free.withLock { $0.inUse }
     }
 
     /// Keeps a source alive and returns its token; nil if the table is full.
     ///
     /// Any thread.
-    func insert(_ source: ReadinessSource) -> UInt64? {
+    package func insert(_ source: ReadinessSource) -> UInt64? {
         free.withLock { free in
             if free.first < 0 {
                 guard free.blocks < Self.blockLimit else {
@@ -80,7 +80,7 @@ final class SourceTable: @unchecked Sendable {
     ///
     /// Loop thread only.
     @inline(__always)
-    func source(_ token: UInt64) -> Unmanaged<ReadinessSource>? {
+    package func source(_ token: UInt64) -> Unmanaged<ReadinessSource>? {
         // Every token came from `insert`, so its index is inside the blocks.
         let cell = unsafe cell(Int(token & 0xFFFF_FFFF))
         guard unsafe cell.pointee.generation == UInt32(token >> 32) else {
@@ -92,21 +92,21 @@ final class SourceTable: @unchecked Sendable {
     /// Ends a token and gives up its source.
     ///
     /// Loop thread only.
-    func remove(_ token: UInt64) -> ReadinessSource? {
+    package func remove(_ token: UInt64) -> ReadinessSource? {
         take(token, endsGeneration: true)
     }
 
     /// Takes back an insertion whose token the kernel never saw.
     ///
     /// Any thread.
-    func undoInsert(_ token: UInt64) {
+    package func undoInsert(_ token: UInt64) {
         _ = take(token, endsGeneration: false)
     }
 
     /// Ends all tokens.
     ///
     /// Loop thread, or nobody else has the table any more.
-    func removeAll() {
+    package func removeAll() {
         let sources = free.withLock { free -> [ReadinessSource] in
             var sources: [ReadinessSource] = []
             for index in 0..<(free.blocks * Self.blockSize) {

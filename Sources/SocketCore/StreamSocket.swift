@@ -137,7 +137,7 @@ package enum StreamSocket {
     /// Sorts accept's failures.
     ///
     /// Linux passes on errors of the new connection's network, accept(2).
-    static func acceptFailure(_ errno: Errno) -> AcceptOutcome {
+    package static func acceptFailure(_ errno: Errno) -> AcceptOutcome {
         switch errno {
         case .wouldBlock:
             .wouldBlock

@@ -111,6 +111,23 @@ extension Syscalls {
         unsafe cl_accept(listener, &address.value)
     }
 
+    /// Writes the kernel's form of an address.
+    static func encodeAddress(_ address: FlatAddress) throws(SystemCallError) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: Int(CL_SOCKADDR_SIZE))
+        let length = unsafe withUnsafePointer(to: address.value) { flat in
+            // The C side writes at most CL_SOCKADDR_SIZE bytes.
+            unsafe cl_address_encode(flat, &bytes)
+        }
+        return Array(bytes.prefix(Int(try check(length, "socketAddress"))))
+    }
+
+    /// Reads the kernel's form of an address.
+    static func decodeAddress(_ bytes: [UInt8]) -> FlatAddress {
+        var address = FlatAddress()
+        unsafe cl_address_decode(&address.value, bytes, bytes.count)
+        return address
+    }
+
     static func localAddress(_ descriptor: Int32) -> FlatAddress? {
         var address = FlatAddress()
         return unsafe cl_local_address(descriptor, &address.value) < 0 ? nil : address

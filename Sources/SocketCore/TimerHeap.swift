@@ -6,9 +6,9 @@
 /// A priority queue of deadlines whose entries can be moved and removed.
 ///
 /// Entries with equal deadlines come out in no particular order.
-struct TimerHeap<Payload> {
+package struct TimerHeap<Payload> {
     /// The handle of an entry, valid until the entry is removed or popped.
-    typealias Slot = Int32
+    package typealias Slot = Int32
 
     private struct Node {
         var deadline: LoopInstant
@@ -27,25 +27,25 @@ struct TimerHeap<Payload> {
     private var seats: [Seat] = []
     private var firstFree: Slot = -1
 
-    init() {}
+    package init() {}
 
-    var count: Int {
+    package var count: Int {
         nodes.count
     }
 
-    var isEmpty: Bool {
+    package var isEmpty: Bool {
         nodes.isEmpty
     }
 
     /// The earliest deadline; nil if there is no entry.
-    var earliest: LoopInstant? {
+    package var earliest: LoopInstant? {
         nodes.first?.deadline
     }
 
     /// Adds an entry.
     ///
     /// - Complexity: O(log n).
-    mutating func insert(_ payload: Payload, at deadline: LoopInstant) -> Slot {
+    package mutating func insert(_ payload: Payload, at deadline: LoopInstant) -> Slot {
         let slot: Slot
         if firstFree >= 0 {
             slot = firstFree
@@ -63,7 +63,7 @@ struct TimerHeap<Payload> {
     /// Gives an entry another deadline, earlier or later.
     ///
     /// - Complexity: O(log n).
-    mutating func move(_ slot: Slot, to deadline: LoopInstant) {
+    package mutating func move(_ slot: Slot, to deadline: LoopInstant) {
         let index = Int(seats[Int(slot)].position)
         let isEarlier = deadline < nodes[index].deadline
         nodes[index].deadline = deadline
@@ -78,7 +78,7 @@ struct TimerHeap<Payload> {
     ///
     /// - Complexity: O(log n).
     @discardableResult
-    mutating func remove(_ slot: Slot) -> Payload {
+    package mutating func remove(_ slot: Slot) -> Payload {
         let index = Int(seats[Int(slot)].position)
         let last = nodes.removeLast()
         if index < nodes.count {
@@ -99,7 +99,7 @@ struct TimerHeap<Payload> {
     }
 
     /// Removes and returns the earliest entry if its deadline is not after `now`.
-    mutating func popDue(_ now: LoopInstant) -> Payload? {
+    package mutating func popDue(_ now: LoopInstant) -> Payload? {
         guard let first = nodes.first, first.deadline <= now else {
             return nil
         }
@@ -107,7 +107,7 @@ struct TimerHeap<Payload> {
     }
 
     /// Removes and returns the earliest entry, whatever its deadline.
-    mutating func popFirst() -> Payload? {
+    package mutating func popFirst() -> Payload? {
         popDue(.distantFuture)
     }
 
