@@ -26,7 +26,7 @@ extension EventLoop {
         let deadline = timers.earliest?.nanoseconds ?? .max
         let milliseconds = sleepTime(until: deadline)
         // The mark is never 0, which would mean awake.
-        guard !isStopping, milliseconds > 0, inbox.beginSleep(until: max(1, deadline)) else {
+        guard !isStopping, milliseconds != 0, inbox.beginSleep(until: max(1, deadline)) else {
             return poller.wait(milliseconds: 0)
         }
         let count = poller.wait(milliseconds: milliseconds)

@@ -132,6 +132,29 @@ import Testing
         }
     }
 
+    @Test("a loop with nothing to do sleeps: no turn begins", arguments: [false, true])
+    func idle(hasDistantTimer: Bool) async throws {
+        try await withLoop { witness in
+            try await withLoop { loop in
+                let source = RecordingSource()
+                if hasDistantTimer {
+                    let hour = EventLoop.readClock().advanced(by: .seconds(3600))
+                    _ = await on(loop) { loop.arm(source, at: hour) }
+                }
+                // The turn that runs this closure is the last: the closure itself reads its beginning.
+                let last = await on(loop) { loop.now }
+                let timer = RecordingSource()
+                witness.arm(timer, at: EventLoop.readClock().advanced(by: .milliseconds(20)))
+                #expect(await timer.nextDeadline() != nil)
+                let turn = loop.now
+                witness.arm(timer, at: EventLoop.readClock().advanced(by: .milliseconds(20)))
+                #expect(await timer.nextDeadline() != nil)
+                #expect(loop.now == turn)
+                #expect(turn >= last)
+            }
+        }
+    }
+
     @Test("the cached time follows the clock from turn to turn")
     func now() async throws {
         try await withLoop { loop in
