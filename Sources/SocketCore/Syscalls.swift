@@ -57,7 +57,7 @@ package enum Syscalls {
     /// Closes a descriptor.
     ///
     /// Its failure is not reported: the number is free either way.
-    static func close(_ descriptor: Int32) {
+    package static func close(_ descriptor: Int32) {
         _ = cl_close(descriptor)
     }
 

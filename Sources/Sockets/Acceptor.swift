@@ -76,7 +76,9 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
 
     private func scheduleTurn() {
         let mustSchedule = state.withLock { s -> Bool in
-            guard s.hasMore, s.credit > 0, s.descriptor >= 0, !s.isTurnScheduled else { return false }
+            guard s.hasMore, s.credit > 0, s.descriptor >= 0, !s.isTurnScheduled else {
+                return false
+            }
             s.isTurnScheduled = true
             return true
         }

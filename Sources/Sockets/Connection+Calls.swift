@@ -297,7 +297,9 @@ extension Connection.Storage {
 
     /// A TLS connection that has sent and received nothing since its handshake holds no buffers.
     private mutating func releaseIdleBuffers() {
-        guard isTLS, !hasReleasedBuffers, bytesReceived == 0, lifecycle.isEstablished else { return }
+        guard isTLS, !hasReleasedBuffers, bytesReceived == 0, lifecycle.isEstablished else {
+            return
+        }
         hasReleasedBuffers = true
         engine?.releaseBuffers()
     }

@@ -41,7 +41,9 @@ extension Connection {
         await withTaskCancellationHandler {
             await Waiter.suspend { waiter in
                 let mustWait = state.withLock { s -> Bool in
-                    guard s.lifecycle.isPending, s.failure == nil, !Task.isCancelled else { return false }
+                    guard s.lifecycle.isPending, s.failure == nil, !Task.isCancelled else {
+                        return false
+                    }
                     s.establishing.append(waiter)
                     return true
                 }
@@ -133,7 +135,11 @@ extension Connection {
         }
         guard !isOver, !isMisuse else { return failure }
         // After a TLS failure an alert may be under way.
-        end(CloseReason(failure), failure: failure, departure: failure.tls == nil ? .quiet : .lingering)
+        end(
+            CloseReason(failure),
+            failure: failure,
+            departure: failure.tls == nil ? .quiet : .lingering
+        )
         return failure
     }
 

@@ -183,7 +183,9 @@ extension Connection.Storage {
     ) -> SendStep {
         while offset < bytes.count {
             guard !isFull else { return .wait }
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[offset...])
+            let rest = unsafe UnsafeRawBufferPointer(
+                rebasing: UnsafeRawBufferPointer(bytes)[offset...]
+            )
             let count = unsafe Syscalls.send(descriptor, rest)
             if count >= 0 {
                 offset += count
@@ -269,7 +271,9 @@ extension Connection.Storage {
     private mutating func transmit(_ bytes: UnsafeBufferPointer<UInt8>) {
         var sent = 0
         while outbound.isEmpty, !isFull, sent < bytes.count {
-            let rest = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(bytes)[sent...])
+            let rest = unsafe UnsafeRawBufferPointer(
+                rebasing: UnsafeRawBufferPointer(bytes)[sent...]
+            )
             let count = unsafe Syscalls.send(descriptor, rest)
             if count >= 0 {
                 sent += count

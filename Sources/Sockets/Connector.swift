@@ -171,7 +171,9 @@ extension SocketOptions {
         receiveBufferSize: Int?,
         ttl: Int?
     ) throws(SocketError) {
-        for (name, size) in [("sendBufferSize", sendBufferSize), ("receiveBufferSize", receiveBufferSize)] {
+        for (name, size) in [
+            ("sendBufferSize", sendBufferSize), ("receiveBufferSize", receiveBufferSize),
+        ] {
             guard let size else { continue }
             guard (1...Int(Int32.max)).contains(size) else {
                 throw SocketError(.invalidOption, detail: "\(name) is 1...\(Int32.max) bytes")

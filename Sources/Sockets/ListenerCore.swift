@@ -115,7 +115,8 @@ final class ListenerCore: Sendable {
                 throw SocketError(
                     .invalidAddress,
                     detail: "\(name) is a name",
-                    hint: "Listen on an IP address: 0.0.0.0 or :: for all, 127.0.0.1 for this machine"
+                    hint:
+                        "Listen on an IP address: 0.0.0.0 or :: for all, 127.0.0.1 for this machine"
                 )
             }
             return .ip(.v4(.loopback), port: port)
@@ -206,7 +207,9 @@ final class ListenerCore: Sendable {
                 await Waiter.suspend { waiter in
                     state.withLock { s in
                         let hasNews = !s.accepted.isEmpty || !s.events.isEmpty
-                        guard !hasNews, s.closeReason == nil, !Task.isCancelled else { return false }
+                        guard !hasNews, s.closeReason == nil, !Task.isCancelled else {
+                            return false
+                        }
                         s.waiters.append(waiter)
                         return true
                     }
@@ -479,7 +482,9 @@ extension Connection {
             }
             if let timeout { s.establishDeadline = EventLoop.readClock().advanced(by: timeout) }
             do throws(SystemCallError) {
-                guard let family = StreamSocket.localAddress(s.descriptor)?.family else { return nil }
+                guard let family = StreamSocket.localAddress(s.descriptor)?.family else {
+                    return nil
+                }
                 try kernel.apply(to: s.descriptor, family: family)
                 return nil
             } catch {
