@@ -29,11 +29,40 @@
 
 static inline int checked(int result) { return result < 0 ? -errno : result; }
 
+// ---- raw system calls --------------------------------------------------------------------------
+
+// Without glibc's cancellation books. The thread sanitiser knows only glibc's names, and learns from them
+// which thread's work the kernel has ordered before which.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CL_GLIBC_CALLS 1
+#endif
+#endif
+
+#if CL_GLIBC_CALLS
+#define raw_receive(descriptor, bytes, count, flags) recv(descriptor, bytes, count, flags)
+#define raw_send(descriptor, bytes, count, flags) send(descriptor, bytes, count, flags)
+#define raw_read(descriptor, bytes, count) read(descriptor, bytes, count)
+#define raw_write(descriptor, bytes, count) write(descriptor, bytes, count)
+#define raw_close(descriptor) close(descriptor)
+#define raw_epoll_wait(epoll, events, capacity, ms) epoll_wait(epoll, events, capacity, ms)
+#else
+#define raw_receive(descriptor, bytes, count, flags) \
+    syscall(SYS_recvfrom, descriptor, bytes, count, flags, NULL, NULL)
+#define raw_send(descriptor, bytes, count, flags) \
+    syscall(SYS_sendto, descriptor, bytes, count, flags, NULL, 0)
+#define raw_read(descriptor, bytes, count) syscall(SYS_read, descriptor, bytes, count)
+#define raw_write(descriptor, bytes, count) syscall(SYS_write, descriptor, bytes, count)
+#define raw_close(descriptor) syscall(SYS_close, descriptor)
+#define raw_epoll_wait(epoll, events, capacity, ms) \
+    syscall(SYS_epoll_pwait, epoll, events, capacity, ms, NULL, (size_t)8)
+#endif
+
 // ---- bytes -------------------------------------------------------------------------------------
 
 long cl_receive(int descriptor, void *bytes, size_t count) {
     for (;;) {
-        long n = syscall(SYS_recvfrom, descriptor, bytes, count, 0, NULL, NULL);
+        long n = raw_receive(descriptor, bytes, count, 0);
         if (n >= 0) return n;
         if (errno != EINTR) return -errno;
     }
@@ -41,7 +70,7 @@ long cl_receive(int descriptor, void *bytes, size_t count) {
 
 long cl_send(int descriptor, const void *bytes, size_t count) {
     for (;;) {
-        long n = syscall(SYS_sendto, descriptor, bytes, count, MSG_NOSIGNAL, NULL, 0);
+        long n = raw_send(descriptor, bytes, count, MSG_NOSIGNAL);
         if (n >= 0) return n;
         if (errno != EINTR) return -errno;
     }
@@ -49,7 +78,7 @@ long cl_send(int descriptor, const void *bytes, size_t count) {
 
 long cl_peek(int descriptor, void *bytes, size_t count) {
     for (;;) {
-        long n = syscall(SYS_recvfrom, descriptor, bytes, count, MSG_PEEK, NULL, NULL);
+        long n = raw_receive(descriptor, bytes, count, MSG_PEEK);
         if (n >= 0) return n;
         if (errno != EINTR) return -errno;
     }
@@ -57,7 +86,7 @@ long cl_peek(int descriptor, void *bytes, size_t count) {
 
 long cl_read(int descriptor, void *bytes, size_t count) {
     for (;;) {
-        long n = syscall(SYS_read, descriptor, bytes, count);
+        long n = raw_read(descriptor, bytes, count);
         if (n >= 0) return n;
         if (errno != EINTR) return -errno;
     }
@@ -65,14 +94,14 @@ long cl_read(int descriptor, void *bytes, size_t count) {
 
 long cl_write(int descriptor, const void *bytes, size_t count) {
     for (;;) {
-        long n = syscall(SYS_write, descriptor, bytes, count);
+        long n = raw_write(descriptor, bytes, count);
         if (n >= 0) return n;
         if (errno != EINTR) return -errno;
     }
 }
 
 // Linux frees the number even when close reports EINTR, so it is never called twice.
-int cl_close(int descriptor) { return syscall(SYS_close, descriptor) < 0 ? -errno : 0; }
+int cl_close(int descriptor) { return raw_close(descriptor) < 0 ? -errno : 0; }
 
 long cl_unread_bytes(int descriptor) {
     int count = 0;
@@ -296,7 +325,7 @@ int cl_epoll_remove(int epoll, int descriptor) {
 }
 
 int cl_epoll_wait(int epoll, struct epoll_event *events, int capacity, int milliseconds) {
-    long n = syscall(SYS_epoll_pwait, epoll, events, capacity, milliseconds, NULL, (size_t)8);
+    long n = raw_epoll_wait(epoll, events, capacity, milliseconds);
     if (n >= 0) return (int)n;
     return errno == EINTR ? 0 : -errno;
 }

@@ -15,12 +15,16 @@ extension EventLoop {
             fireTimers()
             runWork()
             emptyGraveyard()
-        } while !(isStopping && queue.isEmpty && inbox.closeIfEmpty())
+        } while !(isStopping && hasNoWork && inbox.closeIfEmpty())
         end()
     }
 
+    private var hasNoWork: Bool {
+        unsafe queue.isEmpty
+    }
+
     private func waitForEvents() -> Int {
-        guard queue.isEmpty else {
+        guard hasNoWork else {
             return poller.wait(milliseconds: 0)
         }
         let deadline = timers.earliest?.nanoseconds ?? .max
@@ -65,7 +69,7 @@ extension EventLoop {
         for message in mail {
             switch message {
             case .work(let work):
-                queue.append(work)
+                unsafe queue.append(work)
             case .timer(let source):
                 source.isTimerInboxed.store(false, ordering: .sequentiallyConsistent)
                 let wanted = source.wanted.load(ordering: .sequentiallyConsistent)
@@ -154,7 +158,7 @@ extension EventLoop {
     private func runWork() {
         let executor = unsafe asUnownedTaskExecutor()
         for _ in 0..<LoopLimits.workPerTurn {
-            guard let work = queue.popFirst() else {
+            guard let work = unsafe queue.popFirst() else {
                 return
             }
             switch work {
