@@ -96,7 +96,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// What the descriptor is ready for already comes as a first edge.
     ///
     /// - Throws: epoll_ctl's failure; ENOSPC for a full table, ESHUTDOWN for a loop that has ended, ECANCELED
-    ///   for a source that was retired. Except after the last, the source can be registered again.
+    ///   for a source that was retired before. Except after the last, the source can be registered again.
     /// - Precondition: The source is not registered.
     package func register(
         _ source: ReadinessSource,
@@ -122,10 +122,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
             desired: ReadinessSource.Standing.registered.rawValue,
             ordering: .acquiringAndReleasing
         )
-        guard outcome.exchanged else {
-            // Retired meanwhile, maybe before it had a token: have the loop look again.
+        if !outcome.exchanged {
+            // Retired meanwhile, by its own first callback or by another thread, maybe before it had a token:
+            // registered and then retired. The loop looks again for what it may have missed.
             send(.retire(source))
-            throw SystemCallError(.canceled, call: "epoll_ctl(ADD)")
         }
     }
 
