@@ -18,7 +18,7 @@ extension Endpoint: CustomStringConvertible {
 /// | Text | Meaning |
 /// |---|---|
 /// | `1.2.3.4:80` | IPv4 |
-/// | `[::1]:443`, `[fe80::1%eth0]:443` | IPv6; brackets are needed, since `::1:443` is an address itself |
+/// | `[::1]:443`, `[fe80::1%eth0]:443` | IPv6, in brackets: `::1:443` is an address itself |
 /// | `example.com:443` | a name |
 /// | `unix:/path`, `unix:@name` | a unix socket; `@` starts an abstract name |
 ///

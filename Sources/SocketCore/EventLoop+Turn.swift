@@ -1,4 +1,5 @@
-// What a loop does on its own thread: one turn after the other, in the order that `EventLoop.swift` explains.
+// What a loop does on its own thread: one turn after the other, in the order that `EventLoop.swift`
+// explains.
 
 import Synchronization
 
@@ -171,7 +172,8 @@ extension EventLoop {
     }
 
     private func end() {
-        // From here on this thread is nobody's: what deinitialisers below add goes to a shared loop.
+        // From here on this thread is nobody's: what deinitialisers below add goes to a shared
+        // loop.
         unsafe Syscalls.setLoopHere(nil)
         while let source = timers.popFirst() {
             source.timerSlot = -1

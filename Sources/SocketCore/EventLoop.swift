@@ -1,24 +1,27 @@
 // One thread, one epoll: readiness, timers and the parts of tasks, taken in turns.
 //
 // Theory of operation
-// - A turn waits for events (not at all while work is left), then dispatches them, takes the messages of
-//   other threads, fires due timers and runs work; each step is bounded by `LoopLimits`, so none starves
-//   another. Work added on the loop's own thread goes straight to a ring, without lock or allocation.
-// - The loop is a task executor only. With a serial executor in addition, every continuation would hop
-//   through the queue (measured: 245 ns instead of 79).
-// - Timers are lazy. A source has one timer and says in `wanted` when it should fire; `scheduled` is where
-//   the heap has it. Moving it later, or disarming it, only writes `wanted`: when the heap's entry comes up,
-//   the loop looks at `wanted` and puts the entry back. Only moving it earlier touches the heap. So the
-//   idle timeout of a busy connection costs one store a read, from any thread.
-// - A source is kept alive from `register` to `retire`. What was retired is released after the batch of
-//   events at hand, so nothing dies inside its own callback.
+// - A turn waits for events (not at all while work is left), then dispatches them, takes the
+//   messages of other threads, fires due timers and runs work; each step is bounded by
+//   `LoopLimits`, so none starves another. Work added on the loop's own thread goes straight to a
+//   ring, without lock or allocation.
+// - The loop is a task executor only. With a serial executor in addition, every continuation would
+//   hop through the queue (measured: 245 ns instead of 79).
+// - Timers are lazy. A source has one timer and says in `wanted` when it should fire; `scheduled`
+//   is where the heap has it. Moving it later, or disarming it, only writes `wanted`: when the
+//   heap's entry comes up, the loop looks at `wanted` and puts the entry back. Only moving it
+//   earlier touches the heap. So the idle timeout of a busy connection costs one store a read, from
+//   any thread.
+// - A source is kept alive from `register` to `retire`. What was retired is released after the
+//   batch of events at hand, so nothing dies inside its own callback.
 
 import Synchronization
 
 /// A thread that watches descriptors, keeps deadlines and runs tasks.
 package final class EventLoop: TaskExecutor, @unchecked Sendable {
-    // What makes the sharing safe: everything below `loop thread only` is touched by `run` and what it
-    // calls, or by a caller that `isCurrent` has told to be on that thread. The rest is constant or atomic.
+    // What makes the sharing safe: everything below `loop thread only` is touched by `run` and what
+    // it calls, or by a caller that `isCurrent` has told to be on that thread. The rest is constant
+    // or atomic.
 
     /// The name of the loop's thread, "sockets-loop-N".
     package let name: String
@@ -30,8 +33,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     let ending = Mutex(Ending())
 
     // Loop thread only.
-    // Exclusivity of the queue holds without the run-time check, which would cost a job a tenth: each access is
-    // one call of `RunQueue`, which calls nothing back.
+    //
+    // Exclusivity of the queue holds without the run-time check, which doubles the cost of a queued
+    // closure: each access is one call of `RunQueue`, which calls nothing back.
     @exclusivity(unchecked) var queue = RunQueue()
     var timers = TimerHeap<ReadinessSource>()
     var mail: [LoopMessage] = []
@@ -76,7 +80,8 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// The monotonic time at which the present turn began; any thread may read it.
     ///
-    /// A loop that sleeps has an old one. Off the loop's thread, reckon deadlines from ``readClock()``.
+    /// A loop that sleeps has an old one. Off the loop's thread, reckon deadlines from
+    /// ``readClock()``.
     @inline(__always)
     package var now: LoopInstant {
         LoopInstant(nanoseconds: clock.load(ordering: .relaxed))
@@ -95,8 +100,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// What the descriptor is ready for already comes as a first edge.
     ///
-    /// - Throws: epoll_ctl's failure; ENOSPC for a full table, ESHUTDOWN for a loop that has ended, ECANCELED
-    ///   for a source that was retired before. Except after the last, the source can be registered again.
+    /// - Throws: epoll_ctl's failure; ENOSPC for a full table, ESHUTDOWN for a loop that has ended,
+    ///   ECANCELED for a source that was retired before. Except after the last, the source can be
+    ///   registered again.
     /// - Precondition: The source is not registered.
     package func register(
         _ source: ReadinessSource,
@@ -123,8 +129,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
             ordering: .acquiringAndReleasing
         )
         if !outcome.exchanged {
-            // Retired meanwhile, by its own first callback or by another thread, maybe before it had a token:
-            // registered and then retired. The loop looks again for what it may have missed.
+            // Retired meanwhile, by its own first callback or by another thread, maybe before it
+            // had a token: registered and then retired. The loop looks again for what it may have
+            // missed.
             send(.retire(source))
         }
     }
@@ -133,9 +140,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// Any thread; idempotent.
     ///
-    /// Close the descriptor before, or ``deregister(_:)`` it. The timer is disarmed for good. The loop's hold
-    /// ends after the batch of events at hand. Called on another thread, a callback that is about to begin
-    /// may still come.
+    /// Close the descriptor before, or ``deregister(_:)`` it. The timer is disarmed for good. The
+    /// loop's hold ends after the batch of events at hand. Called on another thread, a callback
+    /// that is about to begin may still come.
     package func retire(_ source: ReadinessSource) {
         let retired = ReadinessSource.Standing.retired.rawValue
         guard source.standing.exchange(retired, ordering: .acquiringAndReleasing) != retired else {
@@ -162,8 +169,8 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// Any thread.
     ///
-    /// The timer fires once, not before the instant, and up to a millisecond after it on an idle loop. It keeps
-    /// the source alive until then.
+    /// The timer fires once, not before the instant, and up to a millisecond after it on an idle
+    /// loop. It keeps the source alive until then.
     @inline(__always)
     package func arm(_ source: ReadinessSource, at instant: LoopInstant) {
         let deadline = instant.nanoseconds
@@ -181,8 +188,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     ///
     /// Any thread.
     ///
-    /// On the loop's thread it will not fire. From another thread, one that is firing may still come.
-    /// The source may stay in the heap, and alive, until its old deadline; ``retire(_:)`` ends that at once.
+    /// On the loop's thread it will not fire. From another thread, one that is firing may still
+    /// come. The source may stay in the heap, and alive, until its old deadline; ``retire(_:)``
+    /// ends that at once.
     @inline(__always)
     package func disarm(_ source: ReadinessSource) {
         source.wanted.store(.max, ordering: .releasing)
@@ -267,8 +275,8 @@ extension EventLoop {
 
     private func armFromOutside(_ source: ReadinessSource, at deadline: UInt64) {
         source.wanted.store(deadline, ordering: .sequentiallyConsistent)
-        // The heap's entry comes up in time, and the loop looks at `wanted` then. The order of the two accesses
-        // here and in `comeUp` makes sure that one side sees the other.
+        // The heap's entry comes up in time, and the loop looks at `wanted` then. The order of the
+        // two accesses here and in `comeUp` makes sure that one side sees the other.
         guard deadline < source.scheduled.load(ordering: .sequentiallyConsistent) else {
             return
         }

@@ -2,10 +2,11 @@ import Synchronization
 
 /// A fixed set of event loops, each a thread of its own.
 ///
-/// Sockets and listeners live on a group's loops. Most programs use ``shared``; a group of one's own serves to
-/// choose the number of threads, or to end them.
+/// Sockets and listeners live on a group's loops. Most programs use ``shared``; a group of one's
+/// own serves to choose the number of threads, or to end them.
 ///
-/// A group that goes out of use without ``shutdown()`` leaves its threads asleep until the process ends.
+/// A group that goes out of use without ``shutdown()`` leaves its threads asleep until the process
+/// ends.
 public final class EventLoopGroup: Sendable {
     /// The group used where none is named: one loop for each processor the process may use
     /// (sched_getaffinity), made on first use and never shut down.
@@ -21,8 +22,8 @@ public final class EventLoopGroup: Sendable {
     /// Makes a group and starts its threads, named "sockets-loop-0" onwards.
     ///
     /// - Parameter loopCount: Threads to start, at least 1.
-    /// - Precondition: `loopCount` is at least 1, and the system grants two descriptors (epoll, eventfd) and a
-    ///   thread for each loop.
+    /// - Precondition: `loopCount` is at least 1, and the system grants two descriptors (epoll,
+    ///   eventfd) and a thread for each loop.
     public init(loopCount: Int) {
         precondition(loopCount >= 1, "a group needs at least one loop")
         loops = (0..<loopCount).map { number in
@@ -49,10 +50,10 @@ public final class EventLoopGroup: Sendable {
 
     /// Ends the group's threads once the work they have is done, and waits for that.
     ///
-    /// Close the group's sockets and listeners first and wait for them: a loop that has ended reports no
-    /// readiness and fires no timer, so an operation still waiting would wait for ever. Tasks that
-    /// prefer a loop that has ended go on, on the loops of ``shared``. Calling it again, or from several
-    /// tasks, is allowed; each call returns when all threads are through.
+    /// Close the group's sockets and listeners first and wait for them: a loop that has ended
+    /// reports no readiness and fires no timer, so an operation still waiting would wait for ever.
+    /// Tasks that prefer a loop that has ended go on, on the loops of ``shared``. Calling it again,
+    /// or from several tasks, is allowed; each call returns when all threads are through.
     ///
     /// Isolation: any task, one on the group's own loops included.
     ///

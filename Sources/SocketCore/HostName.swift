@@ -1,9 +1,9 @@
 /// The syntax of a DNS host name, checked once and then carried.
 ///
-/// Labels have 1...63 bytes of letters, digits, "-" and "_", with no "-" at either end; the name has at
-/// most 253 bytes (RFC 1035 §2.3.4, RFC 1123 §2.1; "_" because names in use have it). Internationalised
-/// names come as A-labels ("xn--…"). What any resolver could read as an IP address is no host name:
-/// a last label that is a number ("1.2.3", "127.1", "0x7f000001").
+/// Labels have 1...63 bytes of letters, digits, "-" and "_", with no "-" at either end; the name
+/// has at most 253 bytes (RFC 1035 §2.3.4, RFC 1123 §2.1; "_" because names in use have it).
+/// Internationalised names come as A-labels ("xn--…"). What any resolver could read as an IP
+/// address is no host name: a last label that is a number ("1.2.3", "127.1", "0x7f000001").
 package struct HostName: Hashable, Sendable {
     /// The name in lower case (DNS does not tell cases apart), without the last dot.
     package let text: String

@@ -1,8 +1,8 @@
 // IP addresses as values: strict text in, canonical text out.
 //
-// Text that some parsers take and others read as something else is refused: leading zeros (octal for
-// inet_aton), fewer than four parts, hexadecimal IPv4. Two systems that read one text differently are a
-// way round an access check.
+// Text that some parsers take and others read as something else is refused: leading zeros (octal
+// for inet_aton), fewer than four parts, hexadecimal IPv4. Two systems that read one text
+// differently are a way round an access check.
 
 /// An IPv4 address.
 package struct IPv4Address: Hashable, Sendable {

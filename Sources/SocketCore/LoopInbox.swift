@@ -1,12 +1,13 @@
 // How other threads reach a loop.
 //
 // Theory of operation
-// - A message is appended under the lock, then `hasMail` is raised. The loop looks at `hasMail` once a turn,
-//   without the lock, and takes the whole box when it is up.
-// - Before it sleeps the loop publishes until when, then looks at `hasMail` again. A sender raises `hasMail`,
-//   then looks whether the loop sleeps. All four steps are sequentially consistent, so at least one side
-//   sees the other: either the loop does not sleep, or the sender wakes it. Of several senders, the one that
-//   takes the mark away is the one that writes to the eventfd: one wake a sleep.
+// - A message is appended under the lock, then `hasMail` is raised. The loop looks at `hasMail`
+//   once a turn, without the lock, and takes the whole box when it is up.
+// - Before it sleeps the loop publishes until when, then looks at `hasMail` again. A sender raises
+//   `hasMail`, then looks whether the loop sleeps. All four steps are sequentially consistent, so
+//   at least one side sees the other: either the loop does not sleep, or the sender wakes it. Of
+//   several senders, the one that takes the mark away is the one that writes to the eventfd: one
+//   wake a sleep.
 // - A message with a deadline at or after the loop's own needs no wake: the loop is up by then.
 
 import Synchronization

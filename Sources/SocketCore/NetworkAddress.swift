@@ -50,8 +50,8 @@ extension NetworkAddress {
 
     /// The address as sockaddr_in, sockaddr_in6 or sockaddr_un.
     ///
-    /// - Throws: ENAMETOOLONG for a unix path that does not fit, EINVAL for one with a NUL inside, ENODEV for
-    ///   a zone that names no interface.
+    /// - Throws: ENAMETOOLONG for a unix path that does not fit, EINVAL for one with a NUL inside,
+    ///   ENODEV for a zone that names no interface.
     package func socketAddress() throws(SystemCallError) -> [UInt8] {
         try Syscalls.encodeAddress(try FlatAddress(self, for: "socketAddress"))
     }

@@ -31,11 +31,11 @@ public struct Readiness: OptionSet, Hashable, Sendable {
 
 /// Something with a descriptor that a loop watches, and one timer.
 ///
-/// Subclasses override the two methods, which the loop calls on its own thread, holding no lock. A source
-/// belongs to the first loop it is registered or armed with, for all its life.
+/// Subclasses override the two methods, which the loop calls on its own thread, holding no lock. A
+/// source belongs to the first loop it is registered or armed with, for all its life.
 ///
-/// `open`, since a `package` class has no subclasses in other modules; no product of the package vends this
-/// module.
+/// `open`, since a `package` class has no subclasses in other modules; no product of the package
+/// vends this module.
 open class ReadinessSource: @unchecked Sendable {
     // What makes the sharing safe: all is atomic but `timerSlot`, which is the loop thread's alone.
 
@@ -43,8 +43,8 @@ open class ReadinessSource: @unchecked Sendable {
     final let standing = Atomic<UInt8>(Standing.fresh.rawValue)
     /// The deadline last asked for, by any thread; `UInt64.max` for none.
     final let wanted = Atomic<UInt64>(.max)
-    /// Where the loop's heap has the timer, at or before `wanted` once the loop is up to date; `UInt64.max`
-    /// for nowhere.
+    /// Where the loop's heap has the timer, at or before `wanted` once the loop is up to date;
+    /// `UInt64.max` for nowhere.
     final let scheduled = Atomic<UInt64>(.max)
     /// Whether a message about the timer waits in the loop's inbox.
     final let isTimerInboxed = Atomic<Bool>(false)
@@ -64,7 +64,8 @@ open class ReadinessSource: @unchecked Sendable {
 
     /// Called when the descriptor's readiness had an edge.
     ///
-    /// Edges may be joined, and one may come without a cause; only a system call tells how things stand.
+    /// Edges may be joined, and one may come without a cause; only a system call tells how things
+    /// stand.
     open func readinessChanged(_ readiness: Readiness) {}
 
     /// Called when the timer has fired; it is disarmed then and may be armed again.

@@ -5,7 +5,8 @@ package struct ResolutionError: Error, Sendable {
     package enum Code: Hashable, Sendable {
         /// The name does not exist (EAI_NONAME).
         case notFound
-        /// The name exists, without an address of the family asked for (EAI_NODATA, EAI_ADDRFAMILY).
+        /// The name exists, without an address of the family asked for (EAI_NODATA,
+        /// EAI_ADDRFAMILY).
         case noAddress
         /// The name servers did not answer; later they may (EAI_AGAIN).
         case temporaryFailure

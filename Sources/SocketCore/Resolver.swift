@@ -1,11 +1,13 @@
 // Names to addresses, off the loops and without holding up a cancelled task.
 //
 // Theory of operation
-// - getaddrinfo blocks, for half a minute if the name servers are away. It runs on threads of its own,
-//   at most `threadLimit` of them, started when needed and kept. Requests wait in a queue of at most
-//   `queueLimit`; past that a request fails at once, so a dead name server cannot eat the memory.
-// - A request is answered once, by whoever is first: the thread or the cancellation. A cancelled request
-//   leaves the queue; one that a thread already works on is forgotten, and the thread's answer dropped.
+// - getaddrinfo blocks, for half a minute if the name servers are away. It runs on threads of its
+//   own, at most `threadLimit` of them, started when needed and kept. Requests wait in a queue of
+//   at most `queueLimit`; past that a request fails at once, so a dead name server cannot eat the
+//   memory.
+// - A request is answered once, by whoever is first: the thread or the cancellation. A cancelled
+//   request leaves the queue; one that a thread already works on is forgotten, and the thread's
+//   answer dropped.
 // - "localhost" never asks the network (RFC 6761 §6.3), and an IP address is its own answer.
 
 import Synchronization

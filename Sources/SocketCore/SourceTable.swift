@@ -1,12 +1,12 @@
 // From the token of an event to the source it belongs to.
 //
 // Theory of operation
-// - epoll can report a descriptor after it was closed: a batch was fetched before, or a child process still
-//   holds a copy between fork and exec. So an event carries no pointer but an index and a generation, and
-//   an event whose generation has passed is dropped.
-// - Cells live in blocks that never move and are freed with the table. Inserting and removing take the lock.
-//   `source(_:)` takes none: only the loop thread calls it, only the loop thread ends a generation, and
-//   a cell of a live generation was filled before the kernel learnt its token.
+// - epoll can report a descriptor after it was closed: a batch was fetched before, or a child
+//   process still holds a copy between fork and exec. So an event carries no pointer but an index
+//   and a generation, and an event whose generation has passed is dropped.
+// - Cells live in blocks that never move and are freed with the table. Inserting and removing take
+//   the lock. `source(_:)` takes none: only the loop thread calls it, only the loop thread ends a
+//   generation, and a cell of a live generation was filled before the kernel learnt its token.
 
 import Synchronization
 
@@ -22,8 +22,8 @@ package final class SourceTable: @unchecked Sendable {
     }
 
     private static let blockSize = 1024
-    /// As many blocks as the largest descriptor number Linux can be set to (2^20 by default) needs, four
-    /// times over.
+    /// As many blocks as the largest descriptor number Linux can be set to (2^20 by default) needs,
+    /// four times over.
     private static let blockLimit = 4096
 
     private struct Free {

@@ -16,8 +16,8 @@ package enum AcceptOutcome: ~Copyable, Sendable {
     case wouldBlock
     /// That one connection died in the queue; call again at once.
     case retry
-    /// The process or the system is out of descriptors or memory; the connection stays in the queue, and
-    /// readiness will not tell again: pause, then call again.
+    /// The process or the system is out of descriptors or memory; the connection stays in the
+    /// queue, and readiness will not tell again: pause, then call again.
     case exhausted(Errno)
     /// The listener itself is unusable.
     case failed(Errno)
@@ -75,8 +75,8 @@ package enum StreamSocket {
 
     /// Makes a listening socket.
     ///
-    /// SO_REUSEADDR is set, so a restart need not wait for old connections to fade. IPV6_V6ONLY is always
-    /// stated, so the system's default does not matter.
+    /// SO_REUSEADDR is set, so a restart need not wait for old connections to fade. IPV6_V6ONLY is
+    /// always stated, so the system's default does not matter.
     ///
     /// - Parameters:
     ///   - address: Where to listen; port 0 lets the kernel choose.
@@ -84,8 +84,8 @@ package enum StreamSocket {
     ///   - reusePort: Shares the address with other listeners that say so too (SO_REUSEPORT).
     ///   - acceptsIPv4: For "::" only: takes IPv4 peers too, as mapped addresses.
     ///   - options: Set before listening, so accepted sockets inherit them.
-    ///   - removesStaleUnixPath: Replaces a socket file that nobody listens on any more. A file that is no
-    ///     socket, or one with a listener, stays and gives EADDRINUSE.
+    ///   - removesStaleUnixPath: Replaces a socket file that nobody listens on any more. A file
+    ///     that is no socket, or one with a listener, stays and gives EADDRINUSE.
     /// - Returns: The listening socket; ``localAddress(_:)`` tells the port it got.
     /// - Throws: The first call that failed, and why.
     package static func listen(
@@ -169,7 +169,8 @@ package enum StreamSocket {
         try Syscalls.shutdownWrite(descriptor)
     }
 
-    /// Makes the coming close drop what is unsent and reset the connection (SO_LINGER of 0 seconds).
+    /// Makes the coming close drop what is unsent and reset the connection (SO_LINGER of 0
+    /// seconds).
     package static func setResetOnClose(_ descriptor: Int32) throws(SystemCallError) {
         try Syscalls.setResetOnClose(descriptor)
     }

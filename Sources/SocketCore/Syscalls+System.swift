@@ -14,7 +14,8 @@ extension Syscalls {
         Int(cl_usable_cores())
     }
 
-    /// Raises the soft descriptor limit to the hard one; returns the limit in force, or minus the errno.
+    /// Raises the soft descriptor limit to the hard one; returns the limit in force, or minus the
+    /// errno.
     static func raiseDescriptorLimit() -> Int {
         Int(cl_raise_descriptor_limit())
     }

@@ -2,11 +2,11 @@
 // Threads, time, names and limits pass through `Syscalls+System.swift`.
 //
 // Theory of operation
-// - CLinux answers a value of at least 0, or minus the errno. The byte calls hand that number on as it
-//   is, since making a Swift error for each EAGAIN would cost more than the call. All others throw
-//   `SystemCallError` with the call's name.
-// - EINTR is retried inside, except by close (Linux frees the number anyway), connect (the attempt goes
-//   on in the kernel) and epoll_wait (it counts as "no event").
+// - CLinux answers a value of at least 0, or minus the errno. The byte calls hand that number on as
+//   it is, since making a Swift error for each EAGAIN would cost more than the call. All others
+//   throw `SystemCallError` with the call's name.
+// - EINTR is retried inside, except by close (Linux frees the number anyway), connect (the attempt
+//   goes on in the kernel) and epoll_wait (it counts as "no event").
 
 internal import CLinux
 
@@ -17,7 +17,8 @@ package enum Syscalls {
     /// - Parameters:
     ///   - descriptor: A stream socket.
     ///   - buffer: At least one byte long; an empty one could not be told from the end of stream.
-    /// - Returns: The bytes received, 1...`buffer.count`; 0 at the end of the stream; minus the errno.
+    /// - Returns: The bytes received, 1...`buffer.count`; 0 at the end of the stream; minus the
+    ///   errno.
     @inline(__always)
     package static func receive(
         _ descriptor: Int32,
@@ -106,7 +107,8 @@ extension Syscalls {
         try check(cl_listen(descriptor, backlog), "listen")
     }
 
-    /// Accepts one connection; returns its descriptor or minus the errno, and fills the peer's address.
+    /// Accepts one connection; returns its descriptor or minus the errno, and fills the peer's
+    /// address.
     static func accept(_ listener: Int32, from address: inout FlatAddress) -> Int32 {
         unsafe cl_accept(listener, &address.value)
     }
@@ -304,7 +306,8 @@ extension Syscalls {
         return Int(count)
     }
 
-    /// Adds to an eventfd's counter; a full counter means that its reader has a wake-up ahead anyway.
+    /// Adds to an eventfd's counter; a full counter means that its reader has a wake-up ahead
+    /// anyway.
     static func signal(_ event: Int32) {
         var one: UInt64 = 1
         _ = unsafe cl_write(event, &one, 8)

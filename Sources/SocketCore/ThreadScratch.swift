@@ -2,9 +2,10 @@ internal import CLinux
 
 /// Memory that a call may use until it returns or suspends, one set a thread.
 ///
-/// Made on a thread's first use and freed when the thread ends. The three areas do not overlap, start at
-/// a page and have unmapped pages on both sides; pages never touched cost no memory. The contents are
-/// whatever the last use left: after `await` the thread may be another one, so nothing may be kept there.
+/// Made on a thread's first use and freed when the thread ends. The three areas do not overlap,
+/// start at a page and have unmapped pages on both sides; pages never touched cost no memory. The
+/// contents are whatever the last use left: after `await` the thread may be another one, so nothing
+/// may be kept there.
 ///
 /// - Precondition: 448 KiB of address space are to be had; without them the first use traps.
 package struct ThreadScratch {

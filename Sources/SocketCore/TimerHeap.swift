@@ -1,7 +1,9 @@
-// Deadlines in order: a heap of four children a node, with handles that stay valid while entries move.
+// Deadlines in order: a heap of four children a node, with handles that stay valid while entries
+// move.
 //
-// A pure value: it reads no clock, and time comes in as an argument. An entry is known by its `Slot`, so
-// moving or removing it needs no search. Freed slots are used again; nothing is allocated in steady state.
+// A pure value: it reads no clock, and time comes in as an argument. An entry is known by its
+// `Slot`, so moving or removing it needs no search. Freed slots are used again; nothing is
+// allocated in steady state.
 
 /// A priority queue of deadlines whose entries can be moved and removed.
 ///

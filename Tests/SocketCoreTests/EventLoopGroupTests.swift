@@ -63,7 +63,7 @@ import Testing
     }
 
     @Test(
-        "after shutdown a loop registers nothing, forgets timers, and still runs work on a shared loop"
+        "an ended loop registers nothing, forgets timers, and runs work on a shared loop"
     )
     func afterShutdown() async throws {
         let group = EventLoopGroup(loopCount: 1)

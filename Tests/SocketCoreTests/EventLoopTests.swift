@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test(
-        "what a closure adds on the loop runs after what was added before, and more than a turn's worth"
+        "what a closure adds runs after what was added before, past one turn's limit too"
     )
     func nested() async throws {
         try await withLoop { loop in
@@ -141,7 +141,8 @@ import Testing
                     let hour = EventLoop.readClock().advanced(by: .seconds(3600))
                     _ = await on(loop) { loop.arm(source, at: hour) }
                 }
-                // The turn that runs this closure is the last: the closure itself reads its beginning.
+                // The turn that runs this closure is the last: the closure itself reads its
+                // beginning.
                 let last = await on(loop) { loop.now }
                 let timer = RecordingSource()
                 witness.arm(timer, at: EventLoop.readClock().advanced(by: .milliseconds(20)))
@@ -190,7 +191,7 @@ import Testing
     }
 
     @Test(
-        "the loop keeps a source alive until it is retired, on or off the loop; retiring is idempotent"
+        "the loop keeps a source alive until it is retired, on the loop or off it, once or twice"
     )
     func lifetime() async throws {
         try await withLoop { loop in

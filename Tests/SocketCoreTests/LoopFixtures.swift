@@ -126,8 +126,8 @@ struct ConnectedPair: ~Copyable {
     let clientAddress: NetworkAddress
     let serverAddress: NetworkAddress
 
-    /// Connects over the given address; on loopback the connection stands when connect returns, or when the
-    /// poller says so.
+    /// Connects over the given address; on loopback the connection stands when connect returns, or
+    /// when the poller says so.
     init(over address: NetworkAddress = loopbackIPv4) throws {
         // All that can throw comes first: a noncopyable value is made whole or not at all.
         let listening = try StreamSocket.listen(on: address, backlog: 8)

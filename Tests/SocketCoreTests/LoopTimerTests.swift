@@ -36,8 +36,8 @@ import Testing
                 order.append(delay)
                 if order.count == delays.count { break }
             }
-            // Armed late by a busy machine they may all be due at once, and then in any order of arming;
-            // within one batch the heap still gives them by deadline.
+            // Armed late by a busy machine they may all be due at once, and then in any order of
+            // arming; within one batch the heap still gives them by deadline.
             #expect(order.sorted() == delays.sorted())
             #expect(!isArmedOnLoop || order == delays.sorted())
         }

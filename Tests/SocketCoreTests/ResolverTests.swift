@@ -210,7 +210,7 @@ import Testing
     }
 
     @Test(
-        "as many look-ups run at once as there are threads; past the queue's limit they fail at once"
+        "as many look-ups run as there are threads; past the queue's limit they fail at once"
     )
     func limits() async throws {
         let gate = try Gate()
