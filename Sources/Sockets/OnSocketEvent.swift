@@ -46,16 +46,10 @@ public struct SocketResponse: Sendable {
 
     /// Makes a response that sends a body.
     ///
-    /// - Parameters:
-    ///   - body: What to send.
-    ///   - configure: Sets other options.
-    public init(
-        body: SocketBody,
-        _ configure: (inout SocketResponseOptions) throws -> Void = { _ in }
-    ) rethrows {
+    /// - Parameter body: What to send.
+    public init(body: SocketBody) {
         var options = SocketResponseOptions()
         options.body = body
-        try configure(&options)
         self.init(options)
     }
 
@@ -65,7 +59,7 @@ public struct SocketResponse: Sendable {
     public init<Chunks: AsyncSequence & Sendable>(
         body: Chunks
     ) where Chunks.Element == [UInt8] {
-        self.init(body: .sequence(body)) { _ in }
+        self.init(body: SocketBody.sequence(body))
     }
 }
 

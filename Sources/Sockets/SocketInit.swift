@@ -59,19 +59,29 @@ public struct SocketInit: Sendable {
     /// The event loops to run on; one loop a core by default.
     public var group: EventLoopGroup = .shared
 
+    /// Makes a dictionary with the defaults.
+    ///
+    /// - Parameters:
+    ///   - type: What to speak.
+    ///   - remote: Where to connect to.
+    public init(type: SocketType = .tcp, remote: SocketAddress) {
+        self.type = type
+        self.remote = remote
+    }
+
     /// Makes a dictionary, and lets a closure set the rest.
     ///
     /// - Parameters:
     ///   - type: What to speak.
     ///   - remote: Where to connect to.
     ///   - configure: Sets other members.
-    public init(
+    /// - Throws: What the closure throws.
+    public init<Failure: Error>(
         type: SocketType = .tcp,
         remote: SocketAddress,
-        _ configure: (inout SocketInit) throws -> Void = { _ in }
-    ) rethrows {
-        self.type = type
-        self.remote = remote
+        _ configure: (inout SocketInit) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.init(type: type, remote: remote)
         try configure(&self)
     }
 

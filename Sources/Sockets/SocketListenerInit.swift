@@ -54,6 +54,18 @@ public struct SocketListenerInit: Sendable {
     /// other connection of that loop. Give an executor when handlers do.
     public var executor: (any TaskExecutor)?
 
+    /// Makes a dictionary with the defaults.
+    ///
+    /// - Parameters:
+    ///   - type: What to speak.
+    ///   - local: Where to listen.
+    ///   - identity: For TLS: who the listener is.
+    public init(type: SocketType = .tcp, local: SocketAddress, identity: TLSIdentity? = nil) {
+        self.type = type
+        self.local = local
+        tls.identity = identity
+    }
+
     /// Makes a dictionary, and lets a closure set the rest.
     ///
     /// - Parameters:
@@ -61,15 +73,14 @@ public struct SocketListenerInit: Sendable {
     ///   - local: Where to listen.
     ///   - identity: For TLS: who the listener is.
     ///   - configure: Sets other members.
-    public init(
+    /// - Throws: What the closure throws.
+    public init<Failure: Error>(
         type: SocketType = .tcp,
         local: SocketAddress,
         identity: TLSIdentity? = nil,
-        _ configure: (inout SocketListenerInit) throws -> Void = { _ in }
-    ) rethrows {
-        self.type = type
-        self.local = local
-        tls.identity = identity
+        _ configure: (inout SocketListenerInit) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.init(type: type, local: local, identity: identity)
         try configure(&self)
     }
 
@@ -79,14 +90,8 @@ public struct SocketListenerInit: Sendable {
     ///   - type: What to speak.
     ///   - local: The address to listen on.
     ///   - port: The port; 0 has the system choose.
-    ///   - configure: Sets other members.
-    public init(
-        type: SocketType = .tcp,
-        local: String,
-        port: UInt16,
-        _ configure: (inout SocketListenerInit) throws -> Void = { _ in }
-    ) rethrows {
-        try self.init(type: type, local: SocketAddress(local, port: port), configure)
+    public init(type: SocketType = .tcp, local: String, port: UInt16) {
+        self.init(type: type, local: SocketAddress(local, port: port))
     }
 
     /// Reaches a TLS member directly (seed `SocketListenerInit includes TLSSocketListenerInit`).
