@@ -178,6 +178,8 @@ extension SSLConnection {
 
     /// The group of the key exchange. OpenSSL tells NIDs, and for groups it has none for the number.
     var group: NamedGroup? {
+        // OpenSSL 3.0 follows the session's pointer without a look; there is none before the hello.
+        guard unsafe SSL_get_session(ssl) != nil else { return nil }
         let number = unsafe cssl_get_negotiated_group(ssl)
         guard number != NID_undef else { return nil }
         let numbers: [CInt: UInt16] = [

@@ -1,0 +1,26 @@
+// swift-tools-version: 6.3
+// A package of its own, so that what benchmarks need never reaches users of the library.
+import PackageDescription
+
+let package = Package(
+    name: "swift-sockets-benchmarks",
+    dependencies: [
+        .package(name: "swift-sockets", path: ".."),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "sockets-bench-server",
+            dependencies: [
+                .product(name: "Sockets", package: "swift-sockets"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: [
+                .swiftLanguageMode(.v6),
+                .strictMemorySafety(),
+                .enableUpcomingFeature("ExistentialAny"),
+                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            ]
+        )
+    ]
+)
