@@ -15,9 +15,12 @@ extension Connection {
     /// Receives application data.
     ///
     /// - Returns: Bytes received, at least one; 0 at the end of the stream.
-    func read(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
+    func read(
+        into buffer: inout MutableSpan<UInt8>,
+        holdsTurn: Bool = false
+    ) async throws(SocketError) -> Int {
         guard !buffer.isEmpty else { return 0 }
-        var holdsTurn = false
+        var holdsTurn = holdsTurn
         while true {
             let attempt = unsafe buffer.withUnsafeMutableBufferPointer {
                 unsafe self.attemptRead($0, holdsTurn: holdsTurn)
@@ -111,10 +114,14 @@ extension Connection {
     // MARK: Writing
 
     /// Sends application data; returns when the kernel has taken all of it.
-    func write(_ bytes: Span<UInt8>) async throws(SocketError) {
+    func write(
+        _ bytes: Span<UInt8>,
+        from start: Int = 0,
+        holdsTurn: Bool = false
+    ) async throws(SocketError) {
         guard !bytes.isEmpty else { return }
-        var offset = 0
-        var holdsTurn = false
+        var offset = start
+        var holdsTurn = holdsTurn
         while true {
             let attempt = unsafe bytes.withUnsafeBufferPointer {
                 unsafe self.attemptWrite($0, &offset, holdsTurn: holdsTurn)
@@ -247,16 +254,7 @@ extension Connection {
     @inline(__always)
     private var isCoveredByScope: Bool {
         let scope = state.withLock { $0.scopeTask }
-        return scope != 0 && scope == currentTaskNumber()
-    }
-}
-
-/// A number for the current task; 0 outside of tasks. Only compared.
-@inline(__always)
-func currentTaskNumber() -> UInt {
-    unsafe withUnsafeCurrentTask { task in
-        guard let task = unsafe task else { return 0 }
-        return unsafe unsafeBitCast(task, to: UInt.self)
+        return scope != 0 && scope == CurrentTask.number
     }
 }
 

@@ -86,12 +86,8 @@ extension Connection.Storage {
                 case .failed: return .failed
                 }
             }
-            let input = unsafe Span(_unsafeElements: window)
-            var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
-            let progress = runEngine { engine, output throws(TLSError) in
-                try engine?.receive(input, into: &plaintext, producing: &output)
-            }
-            let received = unsafe plaintext.finalize(for: buffer)
+            var received = 0
+            let progress = unsafe decrypt(window, into: buffer, received: &received)
             guard let progress else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mayHavePlaintext = progress.wants == .nothing
@@ -202,13 +198,7 @@ extension Connection.Storage {
     ) -> SendStep {
         while offset < bytes.count {
             let rest = unsafe UnsafeBufferPointer(rebasing: bytes[offset...])
-            guard
-                let progress = runEngine(
-                    { engine, output throws(TLSError) in
-                        try engine?.send(unsafe Span(_unsafeElements: rest), producing: &output)
-                    }
-                )
-            else { return .failed }
+            guard let progress = unsafe encrypt(rest) else { return .failed }
             offset += progress.consumed
             guard failure == nil else { return .failed }
             guard outbound.isEmpty else { return .wait }
@@ -259,12 +249,61 @@ extension Connection.Storage {
         } catch let thrown {
             error = thrown
         }
-        let count = unsafe output.finalize(for: scratch)
+        unsafe settle(scratch, output.finalize(for: scratch), error)
+        return progress
+    }
+
+    /// Decrypts; spelled out without a closure, since a span that a closure captures is boxed.
+    @inline(__always)
+    private mutating func decrypt(
+        _ window: UnsafeBufferPointer<UInt8>,
+        into buffer: UnsafeMutableBufferPointer<UInt8>,
+        received: inout Int
+    ) -> TLSEngine.Progress? {
+        let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
+        var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
+        let input = unsafe Span(_unsafeElements: window)
+        var progress: TLSEngine.Progress?
+        var error: TLSError?
+        do throws(TLSError) {
+            progress = try engine?.receive(input, into: &plaintext, producing: &output)
+        } catch let thrown {
+            error = thrown
+        }
+        received = unsafe plaintext.finalize(for: buffer)
+        unsafe settle(scratch, output.finalize(for: scratch), error)
+        return progress
+    }
+
+    /// Encrypts, and sends what that gives.
+    @inline(__always)
+    private mutating func encrypt(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSEngine.Progress? {
+        let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
+        let input = unsafe Span(_unsafeElements: bytes)
+        var progress: TLSEngine.Progress?
+        var error: TLSError?
+        do throws(TLSError) {
+            progress = try engine?.send(input, producing: &output)
+        } catch let thrown {
+            error = thrown
+        }
+        unsafe settle(scratch, output.finalize(for: scratch), error)
+        return progress
+    }
+
+    /// Sends what a step of the engine produced, and takes in its error.
+    @inline(__always)
+    private mutating func settle(
+        _ scratch: UnsafeMutableBufferPointer<UInt8>,
+        _ count: Int,
+        _ error: TLSError?
+    ) {
         if count > 0 {
             unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
         }
         if let error, failure == nil { failure = .tls(error, report: engine?.report) }
-        return progress
     }
 
     /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.

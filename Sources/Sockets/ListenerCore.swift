@@ -273,7 +273,7 @@ final class ListenerCore: Sendable {
         _ onError: ErrorHook?,
         _ handler: @Sendable (Socket) async throws -> Void
     ) async {
-        let task = currentTaskNumber()
+        let task = CurrentTask.number
         connection.state.withLock { $0.scopeTask = task }
         await withTaskCancellationHandler {
             do {

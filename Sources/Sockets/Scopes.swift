@@ -1,6 +1,7 @@
 // The structured forms: a socket or listener that lives as long as a closure, and closes on every way
 // out of it. Within the closure, cancelling the task aborts the connection, so every wait ends.
 
+import SocketCore
 import Synchronization
 
 /// Connects, runs a closure with the socket when it is ready, and closes it.
@@ -22,7 +23,7 @@ public func withSocket<Result>(
     return try await withTaskCancellationHandler {
         do {
             _ = try await socket.ready
-            let task = currentTaskNumber()
+            let task = CurrentTask.number
             connection.state.withLock { $0.scopeTask = task }
             defer { connection.state.withLock { $0.scopeTask = 0 } }
             let result = try await body(socket)

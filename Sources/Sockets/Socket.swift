@@ -134,7 +134,7 @@ public final class Socket: Sendable {
     /// - Returns: Bytes received, 1...`buffer.count`; 0 at the end of the stream.
     /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
     public func read(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
-        try await connection.read(into: &buffer)
+        try await connection.hotRead(into: &buffer)
     }
 
     /// Receives into an array of the caller's.
@@ -144,7 +144,7 @@ public final class Socket: Sendable {
     /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
     public func read(into buffer: inout [UInt8]) async throws(SocketError) -> Int {
         var span = buffer.mutableSpan
-        return try await connection.read(into: &span)
+        return try await connection.hotRead(into: &span)
     }
 
     // MARK: Sending
@@ -159,7 +159,7 @@ public final class Socket: Sendable {
     ///   body.
     public func write(_ bytes: Span<UInt8>) async throws(SocketError) {
         try refuseBesideBody()
-        try await connection.write(bytes)
+        try await connection.hotWrite(bytes)
     }
 
     /// Sends bytes.
@@ -169,7 +169,7 @@ public final class Socket: Sendable {
     ///   body.
     public func write(_ bytes: [UInt8]) async throws(SocketError) {
         try refuseBesideBody()
-        try await connection.write(bytes.span)
+        try await connection.hotWrite(bytes.span)
     }
 
     /// Sends text in UTF-8.

@@ -141,6 +141,12 @@ enum {
     CL_SCRATCH_SIZE = CL_SCRATCH_PLAINTEXT_AT + CL_SCRATCH_PLAINTEXT + CL_SCRATCH_GUARD
 };
 
+// The current task of the Swift runtime, or NULL. The runtime exports this function for compiled
+// code; `withUnsafeCurrentTask` reaches it through closures and optionals that cost ten times as
+// much, and every wait of a connection asks.
+__attribute__((swiftcall)) void *swift_task_getCurrent(void);
+static inline uintptr_t cl_current_task(void) { return (uintptr_t)swift_task_getCurrent(); }
+
 extern _Thread_local uint8_t *cl_thread_scratch;
 uint8_t *cl_scratch_make(void);  // NULL when no memory is left
 static inline uint8_t *cl_scratch(void) {

@@ -1,0 +1,94 @@
+// The way of most reads and writes: the connection is established, nobody else reads, and the task's
+// cancellation is looked after by its scope. One look under the lock, one suspension without a
+// handler, one more look. Whatever is not like that takes the general way in `Connection+Calls`.
+//
+// What it saves, in instructions of a 64-byte echo: 230 for the runtime's way to ask for the current
+// task, 60 for each frame of an async function in between, 80 for moving an enum with payloads.
+
+import SocketCore
+import Synchronization
+
+extension Connection {
+    /// What an attempt on the hot path came to; positive numbers are bytes.
+    private enum HotStep {
+        /// Not a case for the hot path.
+        static let general = 0
+        /// Nothing is there; the turn is this task's, and its scope covers cancellation.
+        static let wait = -1
+    }
+
+    /// Receives application data; see ``Socket/read(into:)``.
+    @inline(__always)
+    func hotRead(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
+        let first = attemptHotRead(&buffer)
+        if first > 0 { return first }
+        guard first == HotStep.wait else { return try await read(into: &buffer) }
+        await Waiter.suspend { parkHotReader($0) }
+        let second = finishHotRead(&buffer)
+        if second > 0 { return second }
+        return try await read(into: &buffer, holdsTurn: true)
+    }
+
+    private func attemptHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
+        guard !buffer.isEmpty else { return HotStep.general }
+        let task = CurrentTask.number
+        let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
+        return state.withLock { s in
+            guard !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil else {
+                return HotStep.general
+            }
+            switch unsafe s.receive(into: lent.memory) {
+            case .bytes(let count): return count
+            case .wait:
+                guard s.scopeTask == task, task != 0 else { return HotStep.general }
+                s.readTurn.isHeld = true
+                return HotStep.wait
+            case .end, .failed: return HotStep.general
+            }
+        }
+    }
+
+    private func parkHotReader(_ waiter: Waiter) -> Bool {
+        state.withLock { s in
+            s.failure == nil && s.park(waiter, .read, isInLine: false, limit: limits.waitingCalls)
+        }
+    }
+
+    /// Tries again with the turn, and gives it up if that brings data.
+    private func finishHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
+        let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
+        var next: Waiter?
+        let step = state.withLock { s in
+            guard s.failure == nil, case .bytes(let count) = unsafe s.receive(into: lent.memory)
+            else { return HotStep.general }
+            next = s.readTurn.release()
+            return count
+        }
+        next?.resume()
+        return step
+    }
+
+    /// Sends application data; see ``Socket/write(_:)``.
+    @inline(__always)
+    func hotWrite(_ bytes: Span<UInt8>) async throws(SocketError) {
+        var offset = 0
+        let holdsTurn = attemptHotWrite(bytes, &offset)
+        guard holdsTurn || offset < bytes.count else { return }
+        try await write(bytes, from: offset, holdsTurn: holdsTurn)
+    }
+
+    /// Sends what the kernel takes at once.
+    ///
+    /// - Returns: Whether the rest, or ciphertext of it, waits for room; the turn is this task's then.
+    private func attemptHotWrite(_ bytes: Span<UInt8>, _ offset: inout Int) -> Bool {
+        let lent = unsafe bytes.withUnsafeBufferPointer { unsafe LentMemory($0) }
+        var place = 0
+        defer { offset = place }
+        return state.withLock { s in
+            guard !s.writeTurn.isHeld, s.lifecycle.canWrite, s.failure == nil else { return false }
+            guard case .wait = unsafe s.send(lent.memory, from: &place) else { return false }
+            s.writeTurn.isHeld = true
+            return true
+        }
+    }
+}
