@@ -56,18 +56,24 @@ func serve(_ socket: Socket) async throws {
     }
 }
 
+/// The sizes of a connection's buffer: small while its messages are.
+let bufferSizes = (least: 4 << 10, most: 64 << 10)
+
 func echo(_ socket: Socket, _ first: ArraySlice<UInt8>) async throws {
     try await socket.write(Array(first))
-    var buffer = [UInt8](repeating: 0, count: 65536)
+    var buffer = [UInt8](repeating: 0, count: bufferSizes.least)
     while true {
         let count = try await socket.read(into: &buffer)
         guard count > 0 else { return }
         try await socket.write(buffer.span.extracting(0..<count))
+        if count == buffer.count, count < bufferSizes.most {
+            buffer = [UInt8](repeating: 0, count: count * 4)
+        }
     }
 }
 
 func discard(_ socket: Socket) async throws {
-    var buffer = [UInt8](repeating: 0, count: 65536)
+    var buffer = [UInt8](repeating: 0, count: bufferSizes.most)
     while try await socket.read(into: &buffer) > 0 { continue }
 }
 
