@@ -190,10 +190,11 @@ public struct TLSEngine: ~Copyable {
             try apply(.closeNotifyReceived)
             return Progress(consumed: consumed, wants: .closed)
         case .failed:
-            // What was decrypted before is delivered first; the failure comes with the next step.
+            // What was decrypted before is delivered first; the failure comes with the next step, which
+            // must not wait for more of the peer.
             guard received == 0 else {
                 _ = fail()
-                return Progress(consumed: consumed, wants: .read)
+                return Progress(consumed: consumed, wants: .nothing)
             }
             throw fail()
         }
