@@ -14,8 +14,14 @@ public final class AbortSignal: Sendable {
     }
 
     private let state = Mutex(State())
+    /// The signals that give this one, and the numbers under which they know it.
+    private let sources: Mutex<[(signal: AbortSignal, number: UInt64)]> = Mutex([])
 
     init() {}
+
+    deinit {
+        for (signal, number) in sources.withLock({ $0 }) { signal.unregister(number) }
+    }
 
     /// Whether it has been given.
     public var aborted: Bool { state.withLock { $0.isAborted } }
@@ -33,7 +39,7 @@ public final class AbortSignal: Sendable {
         return signal
     }
 
-    /// A signal that is given after a time.
+    /// A signal that is given after a time, if it is still kept by then.
     ///
     /// - Parameter duration: The time from now.
     /// - Returns: The signal.
@@ -46,12 +52,16 @@ public final class AbortSignal: Sendable {
 
     /// A signal that is given as soon as one of others is.
     ///
+    /// Keep it as long as it is wanted, for example in the socket's options: the others do not, so one
+    /// that is dropped leaves nothing behind in signals that live on.
+    ///
     /// - Parameter signals: The others.
     /// - Returns: The signal.
     public static func any(_ signals: [AbortSignal]) -> AbortSignal {
         let combined = AbortSignal()
         for signal in signals {
-            signal.onAbort { combined.give($0) }
+            let number = signal.register { [weak combined] in combined?.give($0) }
+            combined.sources.withLock { $0.append((signal, number)) }
         }
         return combined
     }

@@ -92,33 +92,33 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
     /// Accepts what the turn allows; on the loop's thread.
     private func takeTurn() {
         for _ in 0..<Acceptor.acceptsPerTurn {
-            let descriptor = state.withLock { s -> Int32 in
-                guard s.credit > 0, s.hasMore else { return -1 }
-                if s.descriptor >= 0 { s.credit -= 1 }
-                return s.descriptor
-            }
-            guard descriptor >= 0 else { return }
-            switch StreamSocket.accept(descriptor) {
+            switch acceptOne() {
             case .accepted(let accepted, let peer):
+                state.withLock { $0.credit -= 1 }
                 onAccept(accepted, peer)
-                continue
-            case .retry:
-                state.withLock { $0.credit += 1 }
-                continue
+            case .retry: continue
             case .wouldBlock:
-                state.withLock { s in
-                    s.credit += 1
-                    s.hasMore = false
-                }
+                state.withLock { $0.hasMore = false }
+                return
             case .exhausted:
                 // The connection stays in the queue, and readiness will not tell of it again.
-                state.withLock { $0.credit += 1 }
                 loop.arm(self, at: EventLoop.readClock().advanced(by: Acceptor.exhaustionPause))
+                return
             case .failed(let errno):
                 onFailure(errno)
+                return
+            case nil: return
             }
-            return
         }
         scheduleTurn()
+    }
+
+    /// Takes one connection from the kernel; nil when none may be taken.
+    private func acceptOne() -> AcceptOutcome? {
+        // Under the lock: `stop` may close the descriptor, and its number be used again.
+        state.withLock { s in
+            guard s.credit > 0, s.hasMore, s.descriptor >= 0 else { return nil }
+            return StreamSocket.accept(s.descriptor)
+        }
     }
 }

@@ -29,9 +29,9 @@ extension Connection {
             switch attempt.outcome {
             case .bytes(let count): return count
             case .end:
-                try await endOfStream()
+                await endOfStream()
                 return 0
-            case .failed: throw conclude()
+            case .failed, .refused: throw conclude()
             case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
             case .unready: try await waitUntilEstablished()
             }
@@ -57,9 +57,9 @@ extension Connection {
             switch attempt.outcome {
             case .bytes: return bytes
             case .end:
-                try await endOfStream()
+                await endOfStream()
                 return nil
-            case .failed: throw conclude()
+            case .failed, .refused: throw conclude()
             case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
             case .unready: try await waitUntilEstablished()
             }
@@ -67,9 +67,11 @@ extension Connection {
     }
 
     /// What an attempt came to, and who is next in line.
-    private struct Attempt {
+    struct Attempt {
         enum Outcome {
             case bytes(Int), end, failed, wait, inLine, unready
+            /// The sending side has ended.
+            case refused
         }
 
         var outcome: Outcome
@@ -83,10 +85,7 @@ extension Connection {
     ) -> Attempt {
         let lent = unsafe LentMemory(buffer)
         return state.withLock { s in
-            if s.readTurn.isHeld, !holdsTurn {
-                guard s.failure == nil else { return Attempt(outcome: .failed) }
-                return Attempt(outcome: .inLine)
-            }
+            if s.readTurn.isHeld, !holdsTurn, s.failure == nil { return Attempt(outcome: .inLine) }
             guard !s.lifecycle.isPending || s.failure != nil else {
                 return Attempt(outcome: .unready)
             }
@@ -106,9 +105,13 @@ extension Connection {
     }
 
     /// The peer has ended its side; without half-open connections this side ends too.
-    private func endOfStream() async throws(SocketError) {
-        guard !allowHalfOpen else { return }
-        try await close(reason: nil)
+    private func endOfStream() async {
+        if allowHalfOpen {
+            endIfBothSidesHave()
+        } else {
+            // What was received is whole; that the goodbye failed shows in `closed`.
+            try? await close(reason: nil)
+        }
     }
 
     // MARK: Writing
@@ -130,6 +133,7 @@ extension Connection {
             switch attempt.outcome {
             case .end, .bytes: return
             case .failed: throw conclude()
+            case .refused: throw SocketError(.writeAfterEnd)
             case .unready: try await waitUntilEstablished()
             case .wait, .inLine:
                 do throws(SocketError) {
@@ -153,16 +157,17 @@ extension Connection {
         var place = offset
         defer { offset = place }
         return state.withLock { s in
-            if s.writeTurn.isHeld, !holdsTurn {
-                guard s.failure == nil else { return Attempt(outcome: .failed) }
+            if s.writeTurn.isHeld, !holdsTurn, s.failure == nil {
                 return Attempt(outcome: .inLine)
             }
             guard !s.lifecycle.isPending || s.failure != nil else {
                 return Attempt(outcome: .unready)
             }
             guard s.lifecycle.canWrite else {
-                if s.failure == nil { s.failure = SocketError(.writeAfterEnd) }
-                return Attempt(outcome: .failed)
+                return Attempt(
+                    outcome: s.failure == nil ? .refused : .failed,
+                    next: holdsTurn ? s.writeTurn.release() : nil
+                )
             }
             let outcome: Attempt.Outcome =
                 switch unsafe s.send(lent.memory, from: &place) {
@@ -201,60 +206,93 @@ extension Connection {
         case read, write
     }
 
-    /// Suspends until the kernel tells of a change, or until the task is first in line.
+    /// Suspends until the kernel tells of a change, or until the task is given the turn.
     ///
+    /// - Parameters:
+    ///   - direction: What the task waits for.
+    ///   - outcome: What its attempt came to: `.wait` as the holder of the turn, or `.inLine`.
+    ///   - limit: The most tasks that may stand in line.
     /// - Returns: Whether the task holds the turn of the direction when it is resumed.
-    private func wait(
+    /// - Throws: ``SocketError`` `.aborted` for a cancelled task, which has no turn then, and
+    ///   `.limitExceeded` when the line is full.
+    func wait(
         _ direction: Direction,
-        _ outcome: Attempt.Outcome
+        _ outcome: Attempt.Outcome,
+        limit: Int? = nil
     ) async throws(SocketError) -> Bool {
         var isInLine = false
         if case .inLine = outcome { isInLine = true }
-        if isCoveredByScope {
-            await suspend(direction, isInLine: isInLine, obeysTask: false)
-        } else {
+        let task = CurrentTask.number
+        let (scope, ticket) = state.withLock { s -> (UInt, Turn.Ticket) in
+            s.lastTicket += 1
+            return (s.scopeTask, s.lastTicket)
+        }
+        let place = Place(
+            direction: direction,
+            isInLine: isInLine,
+            ticket: ticket,
+            limit: limit ?? limits.waitingCalls,
+            // The scope aborts the whole connection when its task is cancelled.
+            obeysTask: scope == 0 || scope != task
+        )
+        var isCrowded = false
+        if place.obeysTask {
             await withTaskCancellationHandler {
-                await suspend(direction, isInLine: isInLine, obeysTask: true)
+                isCrowded = await suspend(place)
             } onCancel: {
-                wakeForCancellation(direction)
+                withdraw(direction, ticket)
             }
-            if Task.isCancelled {
-                let next = state.withLock { s in
-                    isInLine ? nil : s.releaseTurn(direction)
-                }
-                next?.resume()
-                throw SocketError(.aborted, detail: "the task was cancelled")
-            }
+        } else {
+            isCrowded = await suspend(place)
         }
-        return !isInLine
+        guard !isCrowded else {
+            throw SocketError(.limitExceeded, detail: "\(place.limit) calls are waiting")
+        }
+        guard isInLine || place.obeysTask else { return true }
+        let isCancelled = place.obeysTask && Task.isCancelled
+        let (holdsTurn, next) = state.withLock { s -> (Bool, Waiter?) in
+            let holdsTurn = isInLine ? s.takeGrant(direction, ticket) : true
+            return (holdsTurn, isCancelled && holdsTurn ? s.releaseTurn(direction) : nil)
+        }
+        next?.resume()
+        guard !isCancelled else {
+            throw SocketError(.aborted, detail: "the task was cancelled")
+        }
+        return holdsTurn
     }
 
-    private func suspend(_ direction: Direction, isInLine: Bool, obeysTask: Bool) async {
+    /// A wait: for what, and under which conditions.
+    struct Place {
+        let direction: Direction
+        let isInLine: Bool
+        let ticket: Turn.Ticket
+        let limit: Int
+        let obeysTask: Bool
+    }
+
+    /// Suspends; true when there was no room to.
+    private func suspend(_ place: Place) async -> Bool {
+        var isCrowded = false
         await Waiter.suspend { waiter in
-            let mustWait = state.withLock { s -> Bool in
-                if s.failure != nil || (obeysTask && Task.isCancelled) { return false }
-                return s.park(waiter, direction, isInLine: isInLine, limit: limits.waitingCalls)
+            let parking = state.withLock { s -> Connection.Storage.Parking in
+                if s.failure != nil || (place.obeysTask && Task.isCancelled) { return .needless }
+                return s.park(waiter, place)
             }
-            return mustWait
+            isCrowded = parking == .refused
+            return parking == .parked
         }
+        return isCrowded
     }
 
-    /// A cancelled task's wait ends; others in line are woken with it and wait again.
-    private func wakeForCancellation(_ direction: Direction) {
-        let woken = state.withLock { s in
+    /// Ends a cancelled task's wait.
+    private func withdraw(_ direction: Direction, _ ticket: Turn.Ticket) {
+        let waiter = state.withLock { s in
             switch direction {
-            case .read: s.readTurn.takeAll()
-            case .write: s.writeTurn.takeAll()
+            case .read: s.readTurn.withdraw(ticket)
+            case .write: s.writeTurn.withdraw(ticket)
             }
         }
-        for waiter in woken { waiter.resume() }
-    }
-
-    /// Whether the task's cancellation aborts the whole connection anyway.
-    @inline(__always)
-    private var isCoveredByScope: Bool {
-        let scope = state.withLock { $0.scopeTask }
-        return scope != 0 && scope == CurrentTask.number
+        waiter?.resume()
     }
 }
 
@@ -268,33 +306,46 @@ extension Connection.Storage {
         }
     }
 
-    /// Takes a continuation in, unless what it waits for has come since.
-    mutating func park(
-        _ waiter: Waiter,
-        _ direction: Connection.Direction,
-        isInLine: Bool,
-        limit: Int
-    ) -> Bool {
-        switch (direction, isInLine) {
-        case (.read, true):
-            guard readTurn.isHeld, readTurn.lineCount < limit else { return false }
-            readTurn.queue(waiter)
-        case (.write, true):
-            guard writeTurn.isHeld, writeTurn.lineCount < limit else { return false }
-            writeTurn.queue(waiter)
-        case (.read, false):
-            guard isDrained else { return false }
-            releaseIdleBuffers()
-            readTurn.setWaiter(waiter)
-        case (.write, false):
-            guard isFull else { return false }
-            writeTurn.setWaiter(waiter)
+    mutating func takeGrant(_ direction: Connection.Direction, _ ticket: Turn.Ticket) -> Bool {
+        switch direction {
+        case .read: readTurn.takeGrant(ticket)
+        case .write: writeTurn.takeGrant(ticket)
         }
-        return true
+    }
+
+    /// What became of a wait.
+    enum Parking {
+        case parked
+        /// What it waits for has come.
+        case needless
+        /// The line is full.
+        case refused
+    }
+
+    /// Takes a continuation in, unless what it waits for has come since.
+    mutating func park(_ waiter: Waiter, _ place: Connection.Place) -> Parking {
+        switch (place.direction, place.isInLine) {
+        case (.read, true):
+            guard readTurn.isHeld else { return .needless }
+            guard readTurn.lineCount < place.limit else { return .refused }
+            readTurn.queue(waiter, ticket: place.ticket)
+        case (.write, true):
+            guard writeTurn.isHeld else { return .needless }
+            guard writeTurn.lineCount < place.limit else { return .refused }
+            writeTurn.queue(waiter, ticket: place.ticket)
+        case (.read, false):
+            guard isDrained else { return .needless }
+            releaseIdleBuffers()
+            readTurn.setWaiter(waiter, ticket: place.ticket)
+        case (.write, false):
+            guard isFull else { return .needless }
+            writeTurn.setWaiter(waiter, ticket: place.ticket)
+        }
+        return .parked
     }
 
     /// A TLS connection that has sent and received nothing since its handshake holds no buffers.
-    private mutating func releaseIdleBuffers() {
+    mutating func releaseIdleBuffers() {
         guard isTLS, !hasReleasedBuffers, bytesReceived == 0, lifecycle.isEstablished else {
             return
         }

@@ -25,7 +25,8 @@ extension Connection {
     /// Notes that the connection is ready for data.
     func establish() {
         let waiting = state.withLock { s -> [Waiter] in
-            try? s.lifecycle.apply(.established)
+            // Over already: those who wait have been told.
+            guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
@@ -38,72 +39,121 @@ extension Connection {
 
     /// Waits until the connection is established.
     func waitUntilEstablished() async throws(SocketError) {
-        await withTaskCancellationHandler {
-            await Waiter.suspend { waiter in
-                let mustWait = state.withLock { s -> Bool in
-                    guard s.lifecycle.isPending, s.failure == nil, !Task.isCancelled else {
-                        return false
+        while true {
+            await withTaskCancellationHandler {
+                await Waiter.suspend { waiter in
+                    state.withLock { s -> Bool in
+                        guard s.lifecycle.isPending, s.failure == nil, !Task.isCancelled else {
+                            return false
+                        }
+                        s.establishing.append(waiter)
+                        return true
                     }
-                    s.establishing.append(waiter)
-                    return true
                 }
-                return mustWait
+            } onCancel: {
+                // All of them: the others look and wait again.
+                let waiting = state.withLock { s in
+                    defer { s.establishing = [] }
+                    return s.establishing
+                }
+                for waiter in waiting { waiter.resume() }
             }
-        } onCancel: {
-            let waiting = state.withLock { s in
-                defer { s.establishing = [] }
-                return s.establishing
+            let (failure, isPending) = state.withLock { s in
+                (s.failure, s.lifecycle.isPending)
             }
-            for waiter in waiting { waiter.resume() }
+            if let failure { throw failure }
+            guard isPending else { return }
+            guard !Task.isCancelled else {
+                throw SocketError(.aborted, detail: "the task was cancelled")
+            }
         }
-        let (failure, isPending) = state.withLock { s in
-            (s.failure, s.lifecycle.isPending)
-        }
-        if let failure { throw failure }
-        guard isPending else { return }
-        guard !Task.isCancelled else {
-            throw SocketError(.aborted, detail: "the task was cancelled")
-        }
-        // Somebody else's wait was cancelled: wait again.
-        try await waitUntilEstablished()
     }
 
     // MARK: Closing
 
     /// Ends this side's sending: close_notify for TLS, a FIN for plain connections.
-    func shutdownWrite() async throws(SocketError) {
-        try await takeWriteTurn()
-        var outcome = state.withLock { s in s.endSending() }
-        while case .wait = outcome {
-            try await waitForRoom()
-            outcome = state.withLock { s in s.flush() }
+    ///
+    /// - Parameter limit: The most tasks that may stand in line before it.
+    /// - Throws: ``SocketError`` when what was written cannot be sent, or the task was cancelled.
+    func shutdownWrite(limit: Int? = nil) async throws(SocketError) {
+        var holdsTurn = false
+        while true {
+            let attempt = attemptShutdown(holdsTurn: holdsTurn)
+            attempt.next?.resume()
+            switch attempt.outcome {
+            case .end, .bytes, .refused:
+                endIfBothSidesHave()
+                return
+            case .failed: throw conclude()
+            case .unready: try await waitUntilEstablished()
+            case .wait, .inLine:
+                holdsTurn = try await wait(.write, attempt.outcome, limit: limit)
+            }
         }
-        let next = state.withLock { s in s.writeTurn.release() }
-        next?.resume()
-        if case .failed = outcome { throw conclude() }
-        let isPlain = state.withLock { s in !s.isTLS && s.descriptor >= 0 ? s.descriptor : -1 }
-        if isPlain >= 0 { try? StreamSocket.shutdownWrite(isPlain) }
+    }
+
+    private func attemptShutdown(holdsTurn: Bool) -> Attempt {
+        state.withLock { s in
+            if s.writeTurn.isHeld, !holdsTurn, s.failure == nil {
+                return Attempt(outcome: .inLine)
+            }
+            guard !s.lifecycle.isPending || s.failure != nil else {
+                return Attempt(outcome: .unready)
+            }
+            let outcome: Attempt.Outcome =
+                switch s.endSending() {
+                case .done: .end
+                case .failed: .failed
+                case .wait: .wait
+                }
+            if case .wait = outcome {
+                s.writeTurn.isHeld = true
+                return Attempt(outcome: .wait)
+            }
+            return Attempt(outcome: outcome, next: holdsTurn ? s.writeTurn.release() : nil)
+        }
     }
 
     /// Ends the connection in good order; what was written before is sent first.
+    ///
+    /// - Throws: ``SocketError`` when what was written, or the goodbye, could not be sent. The
+    ///   connection is over then too.
     func close(reason: String?) async throws(SocketError) {
-        let (isOver, isEstablished, body) = state.withLock { s in
-            defer { s.bodyTask = nil }
+        let (isOver, isEstablished) = state.withLock { s in
+            guard s.closeReason == nil else { return (true, false) }
+            // From here on the end is decided here, and not by a body or a reader.
+            s.isClosing = true
             if s.lingerDeadline == nil, s.lifecycle.isEstablished {
                 s.lingerDeadline = EventLoop.readClock().advanced(by: limits.shutdown)
             }
-            return (s.closeReason != nil, s.lifecycle.isEstablished, s.bodyTask)
+            return (false, s.lifecycle.isEstablished)
         }
-        body?.cancel()
         guard !isOver else { return }
         guard isEstablished else {
             end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .quiet)
             return
         }
         armTimer()
-        // A failure to say goodbye has been noted by whoever met it.
-        try? await shutdownWrite()
+        do throws(SocketError) {
+            try await shutdownWrite(limit: .max)
+        } catch {
+            // Another call of `close` was first.
+            guard error.code != .closed else { return }
+            end(CloseReason(error), failure: error, departure: .abrupt)
+            throw error
+        }
         end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .lingering)
+    }
+
+    /// Ends a connection both of whose sides have ended in good order.
+    func endIfBothSidesHave() {
+        let isOver = state.withLock { s in
+            guard s.hasSaidAll else { return false }
+            s.hasRunOut = true
+            return true
+        }
+        guard isOver else { return }
+        end(.clean(nil), failure: SocketError(.closed), departure: .lingering)
     }
 
     /// Breaks the connection off.
@@ -126,14 +176,10 @@ extension Connection {
 
     /// Ends the connection for the failure that was noted, and gives it to be thrown.
     func conclude() -> SocketError {
-        let (failure, isOver, isMisuse) = state.withLock { s -> (SocketError, Bool, Bool) in
-            let failure = s.failure ?? SocketError(.closed)
-            let isMisuse = failure.code == .writeAfterEnd
-            // Writing where nothing can be written says nothing about the connection.
-            if isMisuse { s.failure = nil }
-            return (failure, s.closeReason != nil, isMisuse)
+        let (failure, isOver) = state.withLock { s in
+            (s.failure ?? SocketError(.closed), s.closeReason != nil)
         }
-        guard !isOver, !isMisuse else { return failure }
+        guard !isOver else { return failure }
         // After a TLS failure an alert may be under way.
         end(
             CloseReason(failure),
@@ -201,6 +247,7 @@ extension Connection {
     func linger() {
         let isDone = state.withLock { s -> Bool in
             guard s.lifecycle.phase == .lingering else { return false }
+            s.sendLastBytes()
             let scratch = unsafe ThreadScratch.input()
             while s.lingerBytesLeft > 0 {
                 let count = unsafe Syscalls.receive(s.descriptor, into: scratch)
@@ -208,6 +255,7 @@ extension Connection {
                     s.lingerBytesLeft -= count
                     continue
                 }
+                if count == 0, !s.hasSentEnd { return false }
                 if Errno(result: count) == .wouldBlock { return false }
                 break
             }
@@ -235,10 +283,12 @@ extension Connection {
 
     /// Sets the loop's timer to the next deadline.
     func armTimer() {
-        let next = state.withLock { s in
-            [s.establishDeadline, s.lingerDeadline, s.idleDeadline].compactMap(\.self).min()
+        state.withLock { s in
+            let deadlines = [s.establishDeadline, s.lingerDeadline, s.idleDeadline]
+            guard let next = deadlines.compactMap(\.self).min() else { return }
+            // Under the lock: of two tasks that set deadlines, the later one must not undo the other.
+            loop.arm(self, at: next)
         }
-        if let next { loop.arm(self, at: next) }
     }
 
     func checkDeadlines() {
@@ -250,7 +300,7 @@ extension Connection {
                 let error = SocketError(
                     isHandshake ? .handshakeTimedOut : .connectTimedOut,
                     address: s.remote,
-                    phase: s.engine?.phase ?? s.connectPhase
+                    phase: s.engine?.phase ?? (s.wasEstablished ? .open : s.connectPhase)
                 )
                 return (error.adding(report: s.engine?.report), false)
             }
@@ -270,54 +320,14 @@ extension Connection {
 
     /// The time for a goodbye is over.
     private func finishLingering() {
-        let reason = SocketError(.closed, detail: "the peer did not take the last bytes in time")
-        end(.clean(nil), failure: reason, departure: .abrupt)
+        // Only if `close` still waits to say it: what was written has not left then.
+        abort(reason: "the peer did not take the last bytes in time")
         let isGone = state.withLock { s -> Bool in
             guard s.lifecycle.phase == .lingering else { return false }
             s.closeDescriptor()
             return true
         }
         if isGone { loop.retire(self) }
-    }
-
-    // MARK: The write turn
-
-    /// Waits until earlier writes are done, and keeps later ones waiting.
-    private func takeWriteTurn() async throws(SocketError) {
-        while true {
-            enum Turn {
-                case taken, inLine, failed
-            }
-            let turn = state.withLock { s -> Turn in
-                guard s.failure == nil else { return .failed }
-                guard !s.writeTurn.isHeld else { return .inLine }
-                s.writeTurn.isHeld = true
-                return .taken
-            }
-            switch turn {
-            case .taken: return
-            case .failed: throw conclude()
-            case .inLine:
-                await Waiter.suspend { waiter in
-                    let mustWait = state.withLock { s in
-                        s.failure == nil
-                            && s.park(waiter, .write, isInLine: true, limit: .max)
-                    }
-                    return mustWait
-                }
-            }
-        }
-    }
-
-    /// Waits for writability while the write turn is held; a failure or a deadline ends it.
-    private func waitForRoom() async throws(SocketError) {
-        await Waiter.suspend { waiter in
-            let mustWait = state.withLock { s in
-                s.failure == nil && s.park(waiter, .write, isInLine: false, limit: .max)
-            }
-            return mustWait
-        }
-        if state.withLock({ $0.failure != nil }) { throw conclude() }
     }
 }
 
@@ -327,17 +337,38 @@ extension Connection.Storage {
         return lastActivity.advanced(by: idleTimeout)
     }
 
-    /// Says that this side sends no more.
+    /// Whether both sides have ended in good order, all was sent, and nobody is busy closing.
+    var hasSaidAll: Bool {
+        lifecycle.phase == .ended && outbound.isEmpty && !writeTurn.isHeld && !isClosing
+            && failure == nil
+    }
+
+    /// Says that this side sends no more; again, to send what is left of that.
     mutating func endSending() -> SendStep {
         guard failure == nil else { return .failed }
-        guard lifecycle.canWrite else { return .done }
+        guard lifecycle.canWrite else { return flush() }
         try? lifecycle.apply(.localEnded)
-        guard isTLS else { return .done }
+        guard isTLS else {
+            // A connection that the peer has reset meanwhile has nothing to shut.
+            try? StreamSocket.shutdownWrite(descriptor)
+            return .done
+        }
         let progress = runEngine { engine, output throws(TLSError) in
             try engine?.close(producing: &output)
         }
         guard progress != nil, failure == nil else { return .failed }
         return outbound.isEmpty ? .done : .wait
+    }
+
+    /// Sends what is left, and a FIN behind it.
+    mutating func sendLastBytes() {
+        guard !hasSentEnd else { return }
+        // Whether that fails does not matter any more.
+        guard case .wait = flush() else {
+            try? StreamSocket.shutdownWrite(descriptor)
+            hasSentEnd = true
+            return
+        }
     }
 
     /// Lets the descriptor go, or has it linger.
@@ -352,9 +383,8 @@ extension Connection.Storage {
         case .quiet: break
         case .abrupt: try? StreamSocket.setResetOnClose(descriptor)
         case .lingering:
-            if !outbound.isEmpty { _ = flush() }
-            try? StreamSocket.shutdownWrite(descriptor)
-            guard !transportEnded else { break }
+            sendLastBytes()
+            guard !transportEnded || !hasSentEnd else { break }
             try? lifecycle.apply(.linger)
             lingerBytesLeft = limits.lingerBytes
             if lingerDeadline == nil {

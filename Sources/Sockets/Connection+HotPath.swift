@@ -50,7 +50,10 @@ extension Connection {
 
     private func parkHotReader(_ waiter: Waiter) -> Bool {
         state.withLock { s in
-            s.failure == nil && s.park(waiter, .read, isInLine: false, limit: limits.waitingCalls)
+            guard s.failure == nil, s.isDrained else { return false }
+            s.releaseIdleBuffers()
+            s.readTurn.setWaiter(waiter)
+            return true
         }
     }
 

@@ -42,7 +42,7 @@ extension Connection.Storage {
 
     /// Receives application data.
     mutating func receive(into buffer: UnsafeMutableBufferPointer<UInt8>) -> ReceiveStep {
-        guard failure == nil else { return .failed }
+        guard failure == nil else { return hasRunOut ? .end : .failed }
         guard lifecycle.canRead else { return .end }
         let step = unsafe isTLS ? receiveTLS(buffer) : receivePlain(buffer)
         switch step {
@@ -87,14 +87,25 @@ extension Connection.Storage {
                 }
             }
             var received = 0
+            let unsent = outbound.count
             let progress = unsafe decrypt(window, into: buffer, received: &received)
-            guard let progress else { return .failed }
+            guard let progress, mayOweAnswers(since: unsent) else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mayHavePlaintext = progress.wants == .nothing
             if progress.wants == .closed { transportEnded = true }
             if received > 0 { return .bytes(received) }
             if progress.wants == .closed { return .end }
         }
+    }
+
+    /// Counts the answers that the kernel did not take; false when they are too many.
+    @inline(__always)
+    private mutating func mayOweAnswers(since before: Int) -> Bool {
+        guard !outbound.isEmpty else { return true }
+        unsentAnswers = before == 0 ? outbound.count : unsentAnswers + outbound.count - before
+        guard unsentAnswers > pendingAnswers, failure == nil else { return true }
+        failure = SocketError(.limitExceeded, detail: "the peer does not read what it asked for")
+        return false
     }
 
     /// What `fetch` read, in the thread's scratch.
@@ -224,6 +235,7 @@ extension Connection.Storage {
             let count = unsafe Syscalls.send(descriptor, UnsafeRawBufferPointer(outbound.bytes))
             if count >= 0 {
                 outbound.removeFirst(count)
+                if idleTimeout != nil { lastActivity = EventLoop.readClock() }
             } else if !noteSendFailure(count) {
                 return .failed
             }
@@ -343,15 +355,19 @@ extension Connection.Storage {
         let sink = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 16 << 10)
         defer { unsafe sink.deallocate() }
         let scratch = unsafe ThreadScratch.input()
-        // Bounded: the last words of a peer are few.
-        for _ in 0..<8 {
-            let count = unsafe Syscalls.receive(descriptor, into: scratch)
-            guard count > 0 else { return nil }
-            do throws(TLSError) {
+        do throws(TLSError) {
+            // What came before comes first, or the records would be out of order.
+            let kept = unsafe inbound.bytes
+            try unsafe feed(kept, sink)
+            inbound.removeFirst(kept.count)
+            // Bounded: the last words of a peer are few.
+            for _ in 0..<8 {
+                let count = unsafe Syscalls.receive(descriptor, into: scratch)
+                guard count > 0 else { return nil }
                 try unsafe feed(scratchWindow(count), sink)
-            } catch {
-                return .tls(error, report: engine?.report)
             }
+        } catch {
+            return .tls(error, report: engine?.report)
         }
         return nil
     }

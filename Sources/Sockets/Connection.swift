@@ -19,7 +19,9 @@
 import SocketCore
 import Synchronization
 
-/// The inside of a socket. Public types are thin handles on it.
+/// The inside of a socket.
+///
+/// Public types are thin handles on it.
 final class Connection: ReadinessSource, @unchecked Sendable {
     // Sendable: everything that changes is behind `state`.
     let loop: EventLoop
@@ -56,9 +58,15 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var inbound = ByteSpill()
         /// Ciphertext produced and not sent.
         var outbound = ByteSpill()
+        /// The part of it that answers the peer's messages, since it was last empty.
+        var unsentAnswers = 0
+        /// The most that part may be.
+        let pendingAnswers: Int
 
         var readTurn = Turn()
         var writeTurn = Turn()
+        /// The number of the latest wait.
+        var lastTicket: Turn.Ticket = 0
         /// Who waits for the connection to be established.
         var establishing: [Waiter] = []
         /// Who waits for the end.
@@ -90,17 +98,24 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         /// When connecting and handshaking must be done.
         var establishDeadline: LoopInstant?
         /// How far the way to the descriptor has come.
-        var connectPhase = HandshakePhase.resolving
+        var connectPhase = HandshakePhase.connecting
         var lingerDeadline: LoopInstant?
+        /// A FIN is behind the last bytes of a connection that lingers.
+        var hasSentEnd = false
         var lingerBytesLeft = 0
         /// The connection was ready once.
         var wasEstablished = false
+        /// `close` was called: the connection's end is its business.
+        var isClosing = false
+        /// Both sides ended in good order, so whoever reads now finds the end of the stream.
+        var hasRunOut = false
         /// The stream has a consumer already.
         var isLocked = false
 
-        init(_ phase: SocketState.Phase, isTLS: Bool) {
+        init(_ phase: SocketState.Phase, isTLS: Bool, limits: SocketLimits) {
             lifecycle = SocketState(phase)
             self.isTLS = isTLS
+            pendingAnswers = limits.pendingAnswers
         }
     }
 
@@ -116,13 +131,24 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         self.role = role
         self.limits = limits
         self.allowHalfOpen = allowHalfOpen
-        state = Mutex(Storage(.connecting, isTLS: isTLS))
+        state = Mutex(Storage(.connecting, isTLS: isTLS, limits: limits))
         super.init()
+    }
+
+    deinit {
+        // Only a loop that was shut down lets go of a connection that is still open.
+        state.withLock { s in
+            if s.descriptor >= 0 { s.closeDescriptor() }
+        }
     }
 
     /// Takes over a connected descriptor and has the loop watch it.
     ///
-    /// - Parameter engine: For TLS: an engine whose handshake has not begun.
+    /// - Parameters:
+    ///   - descriptor: Connected; it is this connection's from here on, also when this throws.
+    ///   - engine: For TLS: an engine whose handshake has not begun.
+    ///   - local: This side's address.
+    ///   - remote: The peer's address.
     /// - Throws: ``SocketError`` when this connection is over already, or epoll refuses it.
     func adopt(
         _ descriptor: consuming Descriptor,
@@ -132,26 +158,27 @@ final class Connection: ReadinessSource, @unchecked Sendable {
     ) throws(SocketError) {
         let number = descriptor.take()
         var engine = consume engine
-        let failure = state.withLock { s -> SocketError? in
+        let (failure, isOurs) = state.withLock { s -> (SocketError?, Bool) in
             if let failure = s.failure {
                 Syscalls.close(number)
-                return failure
+                return (failure, false)
             }
             s.descriptor = number
             s.engine = engine.take()
             s.local = local
             s.remote = remote
             try? s.lifecycle.apply(.connected)
-            return nil
+            // Under the lock: nobody can close the number, and have it used again, meanwhile.
+            do throws(SystemCallError) {
+                try loop.register(self, descriptor: number)
+                return (nil, true)
+            } catch {
+                return (SocketError.system(error, address: remote), true)
+            }
         }
-        if let failure { throw failure }
-        do throws(SystemCallError) {
-            try loop.register(self, descriptor: number)
-        } catch {
-            let failure = SocketError.system(error)
-            end(.failed(failure), failure: failure)
-            throw failure
-        }
+        guard let failure else { return }
+        if isOurs { end(.failed(failure), failure: failure) }
+        throw failure
     }
 
     // MARK: Called by the loop
@@ -167,10 +194,13 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             }
             if !readiness.isDisjoint(with: hangUp.union(.writable)) {
                 s.isFull = false
-                if !s.outbound.isEmpty { _ = s.flush() }
+                if !s.outbound.isEmpty, s.failure == nil { _ = s.flush() }
                 wakes.writer = s.writeTurn.takeWaiter()
             }
             if s.lifecycle.phase == .lingering { wakes.isLingering = true }
+            // What was left was sent, or could not be: maybe nobody else is there to notice.
+            wakes.hasFailed = s.failure != nil && s.closeReason == nil
+            wakes.hasRunOut = s.hasSaidAll
             let isGone = !readiness.isDisjoint(with: [.hangUp, .error])
             if isGone, wakes.reader == nil, wakes.writer == nil { wakes.isUnattended = true }
             return wakes
@@ -178,6 +208,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         wakes.reader?.resume()
         wakes.writer?.resume()
         if wakes.isLingering { linger() }
+        if wakes.hasFailed { _ = conclude() }
+        if wakes.hasRunOut { endIfBothSidesHave() }
         if wakes.isUnattended { noticeReset() }
     }
 
@@ -191,46 +223,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var writer: Waiter?
         var isLingering = false
         var isUnattended = false
-    }
-}
-
-/// One direction's right to suspend: one task waits for readiness, others in line behind it.
-struct Turn {
-    /// The task that waits for readiness.
-    private var waiter: Waiter?
-    /// Whether a task is between two steps of one call and keeps its place.
-    var isHeld = false
-    /// Tasks that wait for the holder to be done, first come first served.
-    private var line: [Waiter] = []
-
-    var lineCount: Int { line.count }
-
-    mutating func setWaiter(_ waiter: Waiter) {
-        self.waiter = waiter
-    }
-
-    mutating func takeWaiter() -> Waiter? {
-        defer { waiter = nil }
-        return waiter
-    }
-
-    mutating func queue(_ waiter: Waiter) {
-        line.append(waiter)
-    }
-
-    /// Gives the turn up; the next in line, if any, tries anew.
-    mutating func release() -> Waiter? {
-        isHeld = false
-        return line.isEmpty ? nil : line.removeFirst()
-    }
-
-    /// Everybody who waits, for the end of the connection.
-    mutating func takeAll() -> [Waiter] {
-        defer {
-            waiter = nil
-            line = []
-        }
-        return (waiter.map { [$0] } ?? []) + line
+        var hasFailed = false
+        var hasRunOut = false
     }
 }
 

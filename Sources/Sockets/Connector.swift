@@ -61,6 +61,7 @@ struct Connector: Sendable {
 
     /// Establishes a connection; what goes wrong ends it.
     func run(_ connection: Connection) async {
+        if case .name = endpoint { connection.state.withLock { $0.connectPhase = .resolving } }
         if let connectionTimeout {
             let deadline = EventLoop.readClock().advanced(by: connectionTimeout)
             connection.state.withLock { $0.establishDeadline = deadline }

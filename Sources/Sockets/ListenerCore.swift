@@ -176,12 +176,21 @@ final class ListenerCore: Sendable {
     }
 
     private func hand(_ connection: Connection) {
-        let (isServed, waiter) = state.withLock { s -> (Bool, Waiter?) in
-            guard case .server = s.consumer else { return (false, nil) }
-            s.accepted.append(connection)
-            return (true, s.waiters.popLast())
+        enum Way {
+            case served(Waiter?), event, over
         }
-        if isServed { waiter?.resume() } else { startEvent(connection) }
+        let way = state.withLock { s -> Way in
+            // Stopped since it was counted: nobody would take it any more.
+            guard s.closeReason == nil else { return .over }
+            guard case .server = s.consumer else { return .event }
+            s.accepted.append(connection)
+            return .served(s.waiters.popLast())
+        }
+        switch way {
+        case .served(let waiter): waiter?.resume()
+        case .event: startEvent(connection)
+        case .over: connection.abort(reason: "the listener was closed")
+        }
     }
 
     private func add(credit: Int) {
@@ -280,7 +289,8 @@ final class ListenerCore: Sendable {
                 try await connection.handshake()
                 let socket = Socket(connection)
                 try await handler(socket)
-                try? await connection.close(reason: nil)
+                // Through the handle: it must live until here, or its end would come first.
+                try? await socket.close()
             } catch {
                 connection.abort(reason: "the handler failed")
                 if let onError { onError(error, connection.remote ?? localAddress) }
@@ -372,16 +382,13 @@ final class ListenerCore: Sendable {
                 reportEventError(error, connection.remote ?? localAddress)
                 return
             }
-            // Somebody else may still read the stream: the connection then ends with them.
+            // Somebody else may still read the stream, and holds the socket: the connection then ends
+            // with them. This task must not hold it for them.
             let isReadElsewhere = connection.state.withLock { s in
                 s.establishDeadline = nil
                 return s.isLocked && s.lifecycle.canRead
             }
-            if isReadElsewhere {
-                _ = await socket.closed
-            } else {
-                try? await connection.close(reason: nil)
-            }
+            if !isReadElsewhere { try? await socket.close() }
         }
     }
 
@@ -403,8 +410,9 @@ final class ListenerCore: Sendable {
             }
             return (s.accepted, s.events, s.waiters)
         }
-        acceptor.withLock { $0 }?.stop()
+        // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
+        acceptor.withLock { $0 }?.stop()
         for waiter in waiters { waiter.resume() }
         for connection in untaken { connection.abort(reason: "the listener was closed") }
         for event in undelivered { event.socket.abort("the listener was closed") }
@@ -480,7 +488,10 @@ extension Connection {
                 s.idleTimeout = idle
                 s.lastActivity = EventLoop.readClock()
             }
-            if let timeout { s.establishDeadline = EventLoop.readClock().advanced(by: timeout) }
+            // The deadline is for a body to be sent; without one there is nothing to be late.
+            if let timeout, options.body != nil {
+                s.establishDeadline = EventLoop.readClock().advanced(by: timeout)
+            }
             do throws(SystemCallError) {
                 guard let family = StreamSocket.localAddress(s.descriptor)?.family else {
                     return nil

@@ -73,15 +73,25 @@ public final class Socket: Sendable {
     /// May be awaited any number of times. Cancelling the task ends its wait, not the connection.
     public var ready: SocketInfo {
         get async throws(SocketError) {
-            try await connection.waitUntilEstablished()
+            // A promise that was kept stays kept: what comes later shows in `closed`.
+            if let info { return info }
+            do throws(SocketError) {
+                try await connection.waitUntilEstablished()
+            } catch {
+                guard let info else { throw error }
+                return info
+            }
             guard let info else { throw SocketError(.closed) }
             return info
         }
     }
 
-    /// Waits until the connection has ended, and tells why (seed `closed`). Never throws.
+    /// Waits until the connection has ended, and tells why (seed `closed`).
     ///
-    /// Ends also when the peer's reset comes while nobody reads.
+    /// Never throws, and cancelling the task does not end the wait: there would be nothing to tell.
+    /// A connection ends when it is closed, aborted or dropped, when it fails, and when both sides have
+    /// ended in good order: the peer's end was read, and this side's sending was ended. A reset of the
+    /// peer is noticed also while nobody reads.
     public var closed: CloseReason {
         get async { await connection.waitUntilClosed() }
     }
@@ -90,10 +100,13 @@ public final class Socket: Sendable {
     /// `close`).
     ///
     /// Returns when that was handed to the kernel. Unread data of the peer is thrown away, within
-    /// ``SocketLimits/shutdown``. Closing again does nothing.
+    /// ``SocketLimits/shutdown``. A body that is being sent is cut off behind its present chunk.
+    /// Closing a connection that is over does nothing: ``closed`` tells why it is.
     ///
     /// - Parameter reason: Shows in ``closed``.
-    /// - Throws: ``SocketError`` when the connection had failed before.
+    /// - Throws: ``SocketError`` when what was written, or the goodbye, could not be sent: the peer
+    ///   has reset the connection, or does not read within ``SocketLimits/shutdown``, or the task was
+    ///   cancelled. The connection is over then too.
     public func close(_ reason: String? = nil) async throws(SocketError) {
         try await connection.close(reason: reason)
     }

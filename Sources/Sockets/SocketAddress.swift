@@ -7,8 +7,9 @@ import SocketCore
 public struct SocketAddress: Hashable, Sendable {
     /// An IP address, a DNS name, or `unix:` and a path (seed `address`).
     public var address: String
-    /// The port, 0...65535; 0 has the system choose one to listen on. Unix sockets have none (seed
-    /// `port`).
+    /// The port, 0...65535; 0 has the system choose one to listen on (seed `port`).
+    ///
+    /// Unix sockets have none.
     public var port: UInt16
 
     /// Makes an address from its parts; the text is judged when the address is used.

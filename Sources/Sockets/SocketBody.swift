@@ -136,7 +136,10 @@ extension Connection {
                 await afterwards(.success(()))
             } catch {
                 let failure = bodyFailure(error)
-                end(CloseReason(failure), failure: failure, departure: .abrupt)
+                // `close` cuts a body off on purpose, and says goodbye itself.
+                if !state.withLock({ $0.isClosing }) {
+                    end(CloseReason(failure), failure: failure, departure: .abrupt)
+                }
                 await afterwards(.failure(failure))
             }
         }

@@ -50,7 +50,9 @@ public struct SocketInit: Sendable {
     public var receiveBufferSize: Int?
     /// Hops a packet may take, 1...255; nil leaves it to the system (seed `ttl`).
     public var ttl: Int?
-    /// The TLS members as one value. Any of them set on a socket of another type is an error.
+    /// The TLS members as one value.
+    ///
+    /// Any of them set on a socket of another type is an error.
     public var tls = TLSSocketInit()
     /// Which addresses of a name to use; both families by default.
     public var addressFamily: SocketAddressFamily = .any

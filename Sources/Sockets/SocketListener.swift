@@ -57,14 +57,17 @@ public final class SocketListener: Sendable {
         }
     }
 
-    /// Waits until it has stopped and its connections have ended, and tells why. Never throws.
+    /// Waits until it has stopped and its connections have ended, and tells why.
+    ///
+    /// Never throws, and cancelling the task does not end the wait.
     public var closed: CloseReason {
         get async { await core.waitUntilClosed() }
     }
 
     /// Stops listening, and waits until the connections that are open have ended.
     ///
-    /// Cancelling the task aborts what is left of them.
+    /// Cancelling the task aborts what is left of them. A handler that waits for this waits for
+    /// itself.
     ///
     /// - Parameter reason: Shows in ``closed``.
     public func close(_ reason: String? = nil) async {

@@ -42,7 +42,9 @@ public struct SocketListenerInit: Sendable {
     public var pendingConnections = 1024
     /// Whether other processes may listen on the same address (`SO_REUSEPORT`); false by default.
     public var reusePort = false
-    /// The TLS members as one value. Any of them set on a listener of another type is an error.
+    /// The TLS members as one value.
+    ///
+    /// Any of them set on a listener of another type is an error.
     public var tls = TLSSocketListenerInit()
     /// What a connection may cost.
     public var limits = SocketLimits()

@@ -4,7 +4,9 @@
 // with `-DSOCKETS_CHECKED_CONTINUATIONS` takes the checked ones, which trap when a task is resumed
 // twice and complain when it never is.
 
-/// A suspended task. Whoever takes it out of its place resumes it, exactly once.
+/// A suspended task.
+///
+/// Whoever takes it out of its place resumes it, exactly once.
 @safe
 struct Waiter: Sendable {
     #if SOCKETS_CHECKED_CONTINUATIONS
