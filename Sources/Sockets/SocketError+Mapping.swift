@@ -45,7 +45,10 @@ extension SocketError {
             case .certificateRejected, .weakParameters, .peerCertificateMissing:
                 .certificateRejected
             case .truncated: .truncated
-            case .alertReceived where error.phase == .clientAuthentication:
+            // In TLS 1.3 the server judges behind the client's handshake, else it is a part of it.
+            case .alertReceived
+            where error.alert?.judgesCertificate == true
+                && (!isOpen || error.phase == .clientAuthentication):
                 .localCertificateRejected
             default: isOpen ? .tlsFailed : .handshakeFailed
             }

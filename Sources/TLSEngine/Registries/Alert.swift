@@ -57,8 +57,8 @@ public struct Alert: Hashable, Sendable {
     /// No common application protocol (RFC 7301 §3.2).
     public static let noApplicationProtocol = Alert(120)
 
-    /// True for the alerts that judge a certificate, by which a TLS 1.3 server answers a client's.
-    var judgesCertificate: Bool {
+    /// True for the alerts that judge a certificate of the side that receives them.
+    package var judgesCertificate: Bool {
         switch code {
         case 41...49, 51, 113, 114, 116: true
         default: false
