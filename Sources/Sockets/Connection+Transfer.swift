@@ -312,10 +312,11 @@ extension Connection.Storage {
         _ count: Int,
         _ error: TLSError?
     ) {
+        // Before the alert is sent: that it cannot be says less than why it should be.
+        if let error, failure == nil { failure = .tls(error, report: engine?.report) }
         if count > 0 {
             unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
         }
-        if let error, failure == nil { failure = .tls(error, report: engine?.report) }
     }
 
     /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.
