@@ -353,8 +353,14 @@ extension Connection.Storage {
             try? StreamSocket.shutdownWrite(descriptor)
             return .done
         }
+        let hasSentAll = outbound.isEmpty
         let progress = runEngine { engine, output throws(TLSError) in
             try engine?.close(producing: &output)
+        }
+        if hasSentAll, failure?.category == .network, engine?.peerHasClosed == true {
+            // Who has said goodbye and gone waits for no answer (RFC 8446 §6.1).
+            failure = nil
+            return .done
         }
         guard progress != nil, failure == nil else { return .failed }
         return outbound.isEmpty ? .done : .wait
