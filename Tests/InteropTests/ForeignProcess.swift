@@ -1,0 +1,241 @@
+// A program of others, run for the length of a closure.
+//
+// Its output is captured by two threads that do nothing else, and who waits for something in it is
+// resumed when it comes: nothing here polls. The program is killed, by its own process id, when the
+// closure returns or throws, and at a deadline, so a row that went wrong ends instead of hanging.
+
+import Dispatch
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+/// What is known of a running program.
+struct ForeignState: Sendable {
+    var standardOutput: [UInt8] = []
+    var standardError: [UInt8] = []
+    /// Pipes that have not ended yet, of two.
+    var openPipes = 2
+    /// The exit code, or the negative number of the signal that ended it; nil while it runs.
+    var exitCode: Int32?
+    /// Whether its time was over before it ended.
+    var isOverdue = false
+
+    /// Whether no more output comes.
+    var isOver: Bool { exitCode != nil && openPipes == 0 }
+    /// Everything it has said, errors first.
+    var text: String {
+        String(decoding: standardError + standardOutput, as: UTF8.self)
+    }
+
+    fileprivate var waiters: [CheckedContinuation<Void, Never>] = []
+}
+
+/// A program that ended, or fell silent, before it did what was waited for.
+struct ForeignFailure: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// One run of a program.
+final class ForeignProcess: Sendable {
+    let program: ForeignProgram
+    private let process: Process
+    private let input: FileHandle
+    private let state = Mutex(ForeignState())
+
+    /// Runs a program until the closure returns.
+    ///
+    /// - Parameters:
+    ///   - program: What to run.
+    ///   - arguments: Its arguments.
+    ///   - deadline: Seconds after which it is killed.
+    ///   - body: Gets the running program.
+    /// - Returns: What the closure returns.
+    static func run<Result>(
+        _ program: ForeignProgram,
+        _ arguments: [String],
+        directory: String? = nil,
+        environment: [String: String]? = nil,
+        deadline: Int = 40,
+        _ body: (ForeignProcess) async throws -> Result
+    ) async throws -> Result {
+        let running = try ForeignProcess(program, arguments, directory, environment, deadline)
+        defer { running.kill() }
+        return try await body(running)
+    }
+
+    /// Programs are started one at a time: a pipe made for one must not be open in another, or its
+    /// end would never be seen.
+    private static let starting = Mutex(())
+
+    private init(
+        _ program: ForeignProgram,
+        _ arguments: [String],
+        _ directory: String?,
+        _ environment: [String: String]?,
+        _ deadline: Int
+    ) throws {
+        self.program = program
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try program.requirePath())
+        process.arguments = arguments
+        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
+        process.environment = environment ?? Self.environment
+        let pipes = try Self.starting.withLock { _ in
+            let pipes = (Pipe(), Pipe(), Pipe())
+            process.standardInput = pipes.0
+            process.standardOutput = pipes.1
+            process.standardError = pipes.2
+            try process.run()
+            return pipes
+        }
+        self.process = process
+        input = pipes.0.fileHandleForWriting
+        watch(pipes.1.fileHandleForReading) { $0.standardOutput += $1 }
+        watch(pipes.2.fileHandleForReading) { $0.standardError += $1 }
+        Thread.detachNewThread { [self, process] in
+            process.waitUntilExit()
+            let status = process.terminationStatus
+            let isSignal = process.terminationReason == .uncaughtSignal
+            update { $0.exitCode = isSignal ? -status : status }
+        }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(deadline)) { [weak self] in
+            guard let self, self.process.isRunning else { return }
+            update { $0.isOverdue = true }
+            kill()
+        }
+    }
+
+    /// The same language and no configuration of this user, wherever the tests run.
+    private static let environment = [
+        "PATH": ForeignProgram.searchPath, "LC_ALL": "C", "HOME": "/nonexistent",
+        "OPENSSL_CONF": "/etc/ssl/openssl.cnf",
+    ]
+
+    // MARK: Output
+
+    /// Reads a pipe to its end, on a thread of its own.
+    private func watch(
+        _ pipe: FileHandle,
+        _ keep: @escaping @Sendable (inout ForeignState, [UInt8]) -> Void
+    ) {
+        Thread.detachNewThread { [self] in
+            while true {
+                let piece = [UInt8](pipe.availableData)
+                guard !piece.isEmpty else { break }
+                update { keep(&$0, piece) }
+            }
+            try? pipe.close()
+            update { $0.openPipes -= 1 }
+        }
+    }
+
+    private func update(_ change: (inout ForeignState) -> Void) {
+        let waiters = state.withLock { s in
+            change(&s)
+            defer { s.waiters = [] }
+            return s.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
+
+    /// What is known now.
+    var now: ForeignState { state.withLock { $0 } }
+
+    /// Waits until something is to be seen.
+    ///
+    /// - Parameters:
+    ///   - what: What is waited for, in words.
+    ///   - look: Looks for it; asked again whenever something changed.
+    /// - Returns: What was found.
+    /// - Throws: ``ForeignFailure`` when the program is over and it was not found.
+    func wait<Found>(
+        for what: String,
+        _ look: (ForeignState) -> Found?
+    ) async throws -> Found {
+        while true {
+            let (found, isOver) = state.withLock { s in (look(s), s.isOver) }
+            if let found { return found }
+            if isOver { throw failure("ended before \(what)") }
+            await withCheckedContinuation { continuation in
+                let isLate = state.withLock { s in
+                    guard look(s) == nil, !s.isOver else { return true }
+                    s.waiters.append(continuation)
+                    return false
+                }
+                if isLate { continuation.resume() }
+            }
+        }
+    }
+
+    /// Waits for a text in what the program says.
+    func wait(forText text: String) async throws {
+        try await wait(for: "it said \"\(text)\"") { $0.text.contains(text) ? () : nil }
+    }
+
+    /// Waits until the program has ended and all its output is there.
+    func wait() async throws -> ForeignState {
+        let state = try await wait(for: "its end") { $0.isOver ? $0 : nil }
+        guard !state.isOverdue else { throw failure("was killed at its deadline") }
+        return state
+    }
+
+    func failure(_ what: String) -> ForeignFailure {
+        let state = now
+        let said = state.text.split(separator: "\n").suffix(20).joined(separator: "\n")
+        let code = state.exitCode.map { " (exit code \($0))" } ?? ""
+        return ForeignFailure(description: "\(program.name) \(what)\(code); it said:\n\(said)")
+    }
+
+    // MARK: Input and end
+
+    /// Writes to the program's standard input; returns when the pipe has taken all.
+    func write(_ bytes: [UInt8]) async throws {
+        let descriptor = input.fileDescriptor
+        let isWritten = await withCheckedContinuation { continuation in
+            // A thread of its own: a full pipe blocks, and one that broke raises a signal.
+            Thread.detachNewThread { continuation.resume(returning: writeAll(bytes, descriptor)) }
+        }
+        guard isWritten else { throw failure("took no input") }
+    }
+
+    func write(_ text: String) async throws {
+        try await write(Array(text.utf8))
+    }
+
+    /// Ends the program's standard input.
+    func closeInput() {
+        try? input.close()
+    }
+
+    /// Kills the program, if it still runs.
+    func kill() {
+        if process.isRunning { _ = Glibc.kill(process.processIdentifier, SIGKILL) }
+    }
+}
+
+/// Writes everything, on a thread that ends behind it.
+private func writeAll(_ bytes: [UInt8], _ descriptor: Int32) -> Bool {
+    // For this thread only: elsewhere in the process a broken pipe shall be as loud as ever.
+    var signals = sigset_t()
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
+    var written = 0
+    while written < bytes.count {
+        let count = unsafe bytes.withUnsafeBytes { buffer in
+            // Within the array: `written` is less than its count.
+            unsafe Glibc.write(
+                descriptor,
+                buffer.baseAddress?.advanced(by: written),
+                buffer.count - written
+            )
+        }
+        if count > 0 {
+            written += count
+        } else if errno != EINTR {
+            return false
+        }
+    }
+    return true
+}

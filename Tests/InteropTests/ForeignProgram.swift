@@ -1,0 +1,50 @@
+// Finding the programs of others, and what to do when one is not there.
+
+import Foundation
+import Testing
+
+/// A program of others, installed or not.
+struct ForeignProgram: Sendable, Hashable {
+    let name: String
+    /// Where it is; nil when it is not installed.
+    let path: String?
+
+    init(_ name: String) {
+        self.name = name
+        path = Self.searchPath.split(separator: ":").map { "\($0)/\(name)" }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
+
+    static let openssl = ForeignProgram("openssl")
+    static let nginx = ForeignProgram("nginx")
+    static let curl = ForeignProgram("curl")
+
+    /// The user's path, and where Debian keeps servers.
+    static let searchPath =
+        (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin")
+        + ":/usr/local/sbin:/usr/sbin:/sbin"
+
+    /// Whether an absent program is a failure: the scripts and continuous integration say so.
+    static let isRequired = ProcessInfo.processInfo.environment["SOCKETS_REQUIRE_PEERS"] == "1"
+
+    /// The path, or the reason for which a row fails.
+    func requirePath() throws -> String {
+        guard let path else {
+            throw ForeignFailure(
+                description: "\(name) is not installed; Scripts/install.sh --peers installs it"
+            )
+        }
+        return path
+    }
+}
+
+extension Trait where Self == ConditionTrait {
+    /// Runs a test when its programs are installed, and also when they must be: it fails then.
+    static func needs(_ programs: ForeignProgram...) -> Self {
+        let absent = programs.filter { $0.path == nil }.map(\.name).joined(separator: ", ")
+        return .enabled(
+            if: absent.isEmpty || ForeignProgram.isRequired,
+            "not installed: \(absent); Scripts/install.sh --peers installs it"
+        )
+    }
+}

@@ -1,0 +1,167 @@
+// Our client against servers of others.
+
+import Sockets
+import TLSTestKit
+import Testing
+
+/// What a server of others is told.
+struct ServerSettings: Sendable {
+    /// Where its files lie, and where it may put its own.
+    let directory: String
+    let certificate: CertificateFiles
+    /// The only version it speaks.
+    let version: ProtocolVersion
+    /// Application protocols, most preferred first; none says nothing about them.
+    let protocols: [String]
+    /// The root of the clients it demands a certificate from; nil when it does not ask.
+    let clientRoot: String?
+}
+
+/// A server of others that runs.
+struct RunningServer: Sendable {
+    let process: ForeignProcess
+    let address: SocketAddress
+}
+
+/// How a refused handshake shows to our client.
+struct ClientVerdict: Sendable {
+    /// The error, compared as errors are: code, TLS code, alert and verification code.
+    var error: SocketError
+    var phase: HandshakePhase
+    /// Whether the client is ready first, as in TLS 1.3 when the server judges it afterwards.
+    var isAfterReady = false
+}
+
+/// A server of others: how to start it, how to talk to it, and how it refuses.
+protocol ForeignServer: Sendable {
+    var name: String { get }
+
+    /// Whether it can say nothing about the application protocols that a client offers; else it is
+    /// the client that offers none.
+    var canIgnoreProtocols: Bool { get }
+
+    /// Starts it, and runs a closure when it listens.
+    func run(
+        _ settings: ServerSettings,
+        _ body: (RunningServer) async throws -> Void
+    ) async throws
+
+    /// Sends something over a ready socket and expects the answer to it.
+    func converse(_ socket: Socket, _ row: HandshakeRow) async throws
+
+    /// How it refuses a row that it must refuse; nil when it takes it.
+    func verdict(_ row: HandshakeRow) -> ClientVerdict?
+}
+
+extension ForeignServer {
+    /// Runs a row of the table.
+    func expectRow(_ row: HandshakeRow) async throws {
+        let authorities = try Authorities.shared.get()
+        let directory = try TemporaryDirectory()
+        let protocols: [String] =
+            switch row.protocols {
+            case .agreed: ["http/1.1"]
+            case .none: []
+            case .disjoint: ["other/1"]
+            }
+        let settings = ServerSettings(
+            directory: directory.path,
+            certificate: try authorities.serverCertificate(row).write(to: directory.path),
+            version: row.version,
+            protocols: protocols,
+            clientRoot: row.client == .unasked
+                ? nil
+                : try authorities.serverCertificate(HandshakeRow())
+                    .write(to: directory.path, name: "client").root
+        )
+        try await run(settings) { server in
+            let options = try clientOptions(row, server.address, authorities)
+            switch row.server {
+            case .good: try await expectAnswer(options, row)
+            case .wrongName, .untrusted, .expired:
+                try await expectRefusal(by: server, options, row)
+            }
+        }
+        RowTally.count(name)
+    }
+
+    private func clientOptions(
+        _ row: HandshakeRow,
+        _ address: SocketAddress,
+        _ authorities: Authorities
+    ) throws -> SocketInit {
+        try SocketInit(type: .tls, remote: address) {
+            $0.servername = Authorities.host
+            $0.trust = try authorities.trust()
+            $0.alpn =
+                switch row.protocols {
+                case .agreed: ["interop/1", "http/1.1"]
+                case .none: canIgnoreProtocols ? ["interop/1", "http/1.1"] : []
+                case .disjoint: ["interop/1"]
+                }
+            $0.identity = try authorities.clientCertificate(row)?.identity()
+        }
+    }
+
+    /// The server lets us in, or says why not.
+    private func expectAnswer(_ options: SocketInit, _ row: HandshakeRow) async throws {
+        let socket = try Socket(options)
+        guard let verdict = verdict(row) else {
+            let info = try await socket.ready
+            #expect(info.version == row.version)
+            #expect(info.alpn == (row.protocols == .agreed ? "http/1.1" : nil))
+            #expect(info.verificationStatus == "ok")
+            #expect(info.report?.clientCertificateRequested == (row.client != .unasked))
+            try await converse(socket, row)
+            try await socket.close()
+            #expect(await socket.closed == .clean(nil))
+            return
+        }
+        if verdict.isAfterReady { _ = try await socket.ready }
+        let error = await #expect(throws: SocketError.self) {
+            _ = try await socket.ready
+            // The refusal is under way; whatever comes first, it is no data.
+            _ = try await socket.read()
+        }
+        #expect(error == verdict.error)
+        #expect(error?.phase == verdict.phase)
+    }
+
+    /// We do not let the server in, and it hears why.
+    private func expectRefusal(
+        by server: RunningServer,
+        _ options: SocketInit,
+        _ row: HandshakeRow
+    ) async throws {
+        let (code, alert): (VerificationCode, UInt8) =
+            switch row.server {
+            case .wrongName: (.hostnameMismatch, 42)
+            case .untrusted: (.unableToGetIssuerLocally, 48)
+            case .expired, .good: (.expired, 45)
+            }
+        let socket = try Socket(options)
+        let error = await #expect(throws: SocketError.self) { try await socket.ready }
+        #expect(error?.code == .certificateRejected)
+        #expect(error?.tls?.verification?.code == code)
+        #expect(error?.tls?.verification?.depth == 0 || row.server == .untrusted)
+        #expect(error?.phase == .certificate)
+        #expect(error?.report?.alertSent == Alert(alert))
+        try await server.process.wait(forText: "SSL alert number \(alert)")
+    }
+}
+
+extension ClientVerdict {
+    /// The server sent an alert.
+    static func alert(
+        _ alert: Alert,
+        _ code: SocketError.Code,
+        _ phase: HandshakePhase,
+        isAfterReady: Bool = false
+    ) -> ClientVerdict {
+        ClientVerdict(
+            error: SocketError(code, tls: TLSError(.alertReceived, alert: alert)),
+            phase: phase,
+            isAfterReady: isAfterReady
+        )
+    }
+}

@@ -1,0 +1,131 @@
+// The table that runs against every program, in both directions: versions, keys, application
+// protocols, certificates that must be refused, and client certificates.
+
+import Sockets
+import TLSTestKit
+import Testing
+
+/// One handshake, and by construction what must come of it.
+struct HandshakeRow: Sendable, CustomTestStringConvertible {
+    enum Protocols: String, CaseIterable, Sendable {
+        /// Both sides speak `http/1.1`.
+        case agreed
+        /// One side offers nothing.
+        case none
+        /// The server speaks none of what the client offers.
+        case disjoint
+    }
+
+    enum ServerCertificate: String, CaseIterable, Sendable {
+        case good, wrongName, untrusted, expired
+    }
+
+    enum ClientCertificate: String, CaseIterable, Sendable {
+        /// The server does not ask.
+        case unasked
+        /// The server demands one, and gets one it trusts.
+        case good
+        /// The server demands one, and gets none.
+        case absent
+        /// The server demands one, and gets a stranger's.
+        case untrusted
+    }
+
+    var version = ProtocolVersion.tls13
+    var key = TestKey.p256
+    var protocols = Protocols.agreed
+    var server = ServerCertificate.good
+    var client = ClientCertificate.unasked
+
+    var testDescription: String {
+        "\(version), \(key), ALPN \(protocols), server \(server), client \(client)"
+    }
+
+    static let versions = [ProtocolVersion.tls12, .tls13]
+    static let keys = [TestKey.p256, .rsa2048, .ed25519, .rsaPSS2048]
+
+    /// Every version with every key and every outcome of ALPN.
+    static let negotiations = versions.flatMap { version in
+        keys.flatMap { key in
+            Protocols.allCases.map { HandshakeRow(version: version, key: key, protocols: $0) }
+        }
+    }
+
+    /// Every version with ECDSA and RSA, and every certificate of a server that must be refused.
+    static let refusals = versions.flatMap { version in
+        [TestKey.p256, .rsa2048].flatMap { key in
+            ServerCertificate.allCases.filter { $0 != .good }
+                .map { HandshakeRow(version: version, key: key, server: $0) }
+        }
+    }
+
+    /// Every version with ECDSA and RSA, and every way to answer a demand for a certificate.
+    static let clientCertificates = versions.flatMap { version in
+        [TestKey.p256, .rsa2048].flatMap { key in
+            ClientCertificate.allCases.filter { $0 != .unasked }
+                .map { HandshakeRow(version: version, key: key, client: $0) }
+        }
+    }
+
+    static let all = negotiations + refusals + clientCertificates
+}
+
+/// The certificates of all rows: an authority both sides trust, and a stranger.
+struct Authorities: Sendable {
+    /// The name every good server has; nothing resolves it.
+    static let host = "peer.test"
+
+    static let shared = Result { try Authorities() }
+
+    let root: TestCA
+    private let trusted: TestCA
+    private let stranger: TestCA
+
+    private init() throws {
+        root = try TestCA(name: "Interop Root")
+        trusted = try root.intermediate(name: "Interop Intermediate")
+        stranger = try TestCA(name: "Stranger").intermediate(name: "Stranger Intermediate")
+    }
+
+    /// What trusts the good certificates.
+    func trust() throws -> TrustPolicy {
+        TrustPolicy(anchors: [try Certificate(der: root.certificateDER)])
+    }
+
+    func serverCertificate(_ row: HandshakeRow) throws -> IssuedCertificate {
+        let host = SubjectName.dns(Self.host)
+        return switch row.server {
+        case .good: try trusted.issue(host, key: row.key)
+        case .wrongName: try trusted.issue("other.test", key: row.key)
+        case .untrusted: try stranger.issue(host, key: row.key)
+        case .expired: try trusted.issue(host, key: row.key, validity: .days(-3 ... -1))
+        }
+    }
+
+    /// What the client has to show; nil for nothing.
+    func clientCertificate(_ row: HandshakeRow) throws -> IssuedCertificate? {
+        switch row.client {
+        case .unasked, .absent: nil
+        case .good: try trusted.issueClient("Alice", key: row.key)
+        case .untrusted: try stranger.issueClient("Mallory", key: row.key)
+        }
+    }
+}
+
+extension IssuedCertificate {
+    /// The certificate and key as the product takes them.
+    func identity() throws -> TLSIdentity {
+        try TLSIdentity(certificate: Array(chainPEM.utf8), privateKey: privateKeyDER)
+    }
+}
+
+/// So many bytes that do not repeat with any record or buffer size.
+func patternedBytes(_ count: Int) -> [UInt8] {
+    var value: UInt64 = 0x9E37_79B9_7F4A_7C15
+    return (0..<count).map { _ in
+        value ^= value << 13
+        value ^= value >> 7
+        value ^= value << 17
+        return UInt8(truncatingIfNeeded: value)
+    }
+}

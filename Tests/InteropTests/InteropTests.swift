@@ -1,0 +1,52 @@
+// The suite around all rows: it counts them, and says at the end how many ran against which program.
+//
+// A row is one connection, or one refusal, with one program of others. New programs are one file
+// each: a type that conforms to `ForeignServer` or `ForeignClient`, and a suite that runs the table
+// of `HandshakeRow` against it, beside rows that only this program can run.
+//
+// The table is serialized: each row starts a process, and more of them at once than there are suites
+// would only wait for processors, with every deadline running.
+
+import Synchronization
+import Testing
+
+/// Everything that is shown against programs of others.
+@Suite(.tallied, .timeLimit(.minutes(1)))
+enum InteropTests {}
+
+/// How many rows ran against whom.
+final class RowTally: Sendable {
+    static let shared = RowTally()
+
+    private let counts = Mutex<[String: Int]>([:])
+
+    /// Counts a row.
+    ///
+    /// - Parameter peer: The program it ran against.
+    static func count(_ peer: String) {
+        shared.counts.withLock { $0[peer, default: 0] += 1 }
+    }
+
+    /// One line, for example `interop: curl 12 rows, nginx 8 rows`.
+    var summary: String {
+        let counts = counts.withLock { $0 }.sorted { $0.key < $1.key }
+        guard !counts.isEmpty else { return "interop: no row ran" }
+        return "interop: " + counts.map { "\($0.key) \($0.value) rows" }.joined(separator: ", ")
+    }
+}
+
+/// Prints the tally when the last test of a suite has ended.
+struct TallyTrait: SuiteTrait, TestScoping {
+    func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await function()
+        print(RowTally.shared.summary)
+    }
+}
+
+extension Trait where Self == TallyTrait {
+    static var tallied: Self { TallyTrait() }
+}
