@@ -98,6 +98,7 @@ let package = Package(
             dependencies: ["Sockets", "TLSTestKit"],
             swiftSettings: settings
         ),
+        .testTarget(name: "PackageTests", exclude: ["Fixtures"], swiftSettings: settings),
         .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

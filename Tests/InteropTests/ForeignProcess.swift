@@ -36,86 +36,21 @@ struct ForeignFailure: Error, CustomStringConvertible {
     let description: String
 }
 
-/// One run of a program.
-final class ForeignProcess: Sendable {
-    let program: ForeignProgram
-    private let process: Process
-    private let input: FileHandle
-    private let state = Mutex(ForeignState())
+/// What a program says and how it ends, written by the threads that watch it.
+private final class ForeignRecord: Sendable {
+    let state = Mutex(ForeignState())
 
-    /// Runs a program until the closure returns.
-    ///
-    /// - Parameters:
-    ///   - program: What to run.
-    ///   - arguments: Its arguments.
-    ///   - deadline: Seconds after which it is killed.
-    ///   - body: Gets the running program.
-    /// - Returns: What the closure returns.
-    static func run<Result>(
-        _ program: ForeignProgram,
-        _ arguments: [String],
-        directory: String? = nil,
-        environment: [String: String]? = nil,
-        deadline: Int = 40,
-        _ body: (ForeignProcess) async throws -> Result
-    ) async throws -> Result {
-        let running = try ForeignProcess(program, arguments, directory, environment, deadline)
-        defer { running.kill() }
-        return try await body(running)
+    func update(_ change: (inout ForeignState) -> Void) {
+        let waiters = state.withLock { s in
+            change(&s)
+            defer { s.waiters = [] }
+            return s.waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
-
-    /// Programs are started one at a time: a pipe made for one must not be open in another, or its
-    /// end would never be seen.
-    private static let starting = Mutex(())
-
-    private init(
-        _ program: ForeignProgram,
-        _ arguments: [String],
-        _ directory: String?,
-        _ environment: [String: String]?,
-        _ deadline: Int
-    ) throws {
-        self.program = program
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try program.requirePath())
-        process.arguments = arguments
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        process.environment = environment ?? Self.environment
-        let pipes = try Self.starting.withLock { _ in
-            let pipes = (Pipe(), Pipe(), Pipe())
-            process.standardInput = pipes.0
-            process.standardOutput = pipes.1
-            process.standardError = pipes.2
-            try process.run()
-            return pipes
-        }
-        self.process = process
-        input = pipes.0.fileHandleForWriting
-        watch(pipes.1.fileHandleForReading) { $0.standardOutput += $1 }
-        watch(pipes.2.fileHandleForReading) { $0.standardError += $1 }
-        Thread.detachNewThread { [self, process] in
-            process.waitUntilExit()
-            let status = process.terminationStatus
-            let isSignal = process.terminationReason == .uncaughtSignal
-            update { $0.exitCode = isSignal ? -status : status }
-        }
-        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(deadline)) { [weak self] in
-            guard let self, self.process.isRunning else { return }
-            update { $0.isOverdue = true }
-            kill()
-        }
-    }
-
-    /// The same language and no configuration of this user, wherever the tests run.
-    private static let environment = [
-        "PATH": ForeignProgram.searchPath, "LC_ALL": "C", "HOME": "/nonexistent",
-        "OPENSSL_CONF": "/etc/ssl/openssl.cnf",
-    ]
-
-    // MARK: Output
 
     /// Reads a pipe to its end, on a thread of its own.
-    private func watch(
+    func watch(
         _ pipe: FileHandle,
         _ keep: @escaping @Sendable (inout ForeignState, [UInt8]) -> Void
     ) {
@@ -130,17 +65,83 @@ final class ForeignProcess: Sendable {
         }
     }
 
-    private func update(_ change: (inout ForeignState) -> Void) {
-        let waiters = state.withLock { s in
-            change(&s)
-            defer { s.waiters = [] }
-            return s.waiters
-        }
-        for waiter in waiters { waiter.resume() }
+    func noteEnd(of process: Process) {
+        let status = process.terminationStatus
+        let isSignal = process.terminationReason == .uncaughtSignal
+        update { $0.exitCode = isSignal ? -status : status }
+    }
+}
+
+/// One run of a program.
+final class ForeignProcess: Sendable {
+    let program: ForeignProgram
+    private let process = Process()
+    private let input: FileHandle
+    private let record = ForeignRecord()
+
+    /// Runs a program until the closure returns.
+    ///
+    /// - Parameters:
+    ///   - program: What to run.
+    ///   - arguments: Its arguments.
+    ///   - environment: Its environment; the same wherever the tests run by default.
+    ///   - deadline: Seconds after which it is killed.
+    ///   - body: Gets the running program.
+    /// - Returns: What the closure returns.
+    static func run<Result>(
+        _ program: ForeignProgram,
+        _ arguments: [String],
+        environment: [String: String] = standardEnvironment,
+        deadline: Int = 20,
+        _ body: (ForeignProcess) async throws -> Result
+    ) async throws -> Result {
+        let running = try ForeignProcess(program, arguments, environment, deadline)
+        defer { running.kill() }
+        return try await body(running)
     }
 
+    /// No settings of this user, and messages in English.
+    static let standardEnvironment = [
+        "PATH": ForeignProgram.searchPath, "LC_ALL": "C", "HOME": "/nonexistent",
+    ]
+
+    /// Programs are started one at a time: a pipe made for one must not be open in another, or its
+    /// end would never be seen.
+    private static let starting = Mutex(())
+
+    private init(
+        _ program: ForeignProgram,
+        _ arguments: [String],
+        _ environment: [String: String],
+        _ deadline: Int
+    ) throws {
+        self.program = program
+        process.executableURL = URL(fileURLWithPath: try program.requirePath())
+        process.arguments = arguments
+        process.environment = environment
+        process.terminationHandler = { [record] in record.noteEnd(of: $0) }
+        let pipes = try Self.starting.withLock { [process] _ in
+            let pipes = (input: Pipe(), output: Pipe(), error: Pipe())
+            process.standardInput = pipes.input
+            process.standardOutput = pipes.output
+            process.standardError = pipes.error
+            try process.run()
+            return pipes
+        }
+        input = pipes.input.fileHandleForWriting
+        record.watch(pipes.output.fileHandleForReading) { $0.standardOutput += $1 }
+        record.watch(pipes.error.fileHandleForReading) { $0.standardError += $1 }
+        DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(deadline)) { [weak self] in
+            guard let self, process.isRunning else { return }
+            record.update { $0.isOverdue = true }
+            kill()
+        }
+    }
+
+    // MARK: Output
+
     /// What is known now.
-    var now: ForeignState { state.withLock { $0 } }
+    var now: ForeignState { record.state.withLock { $0 } }
 
     /// Waits until something is to be seen.
     ///
@@ -154,11 +155,11 @@ final class ForeignProcess: Sendable {
         _ look: (ForeignState) -> Found?
     ) async throws -> Found {
         while true {
-            let (found, isOver) = state.withLock { s in (look(s), s.isOver) }
+            let (found, isOver) = record.state.withLock { s in (look(s), s.isOver) }
             if let found { return found }
             if isOver { throw failure("ended before \(what)") }
             await withCheckedContinuation { continuation in
-                let isLate = state.withLock { s in
+                let isLate = record.state.withLock { s in
                     guard look(s) == nil, !s.isOver else { return true }
                     s.waiters.append(continuation)
                     return false
@@ -182,7 +183,9 @@ final class ForeignProcess: Sendable {
 
     func failure(_ what: String) -> ForeignFailure {
         let state = now
-        let said = state.text.split(separator: "\n").suffix(20).joined(separator: "\n")
+        // What it received may be among it, and is nothing to read.
+        let text = state.text.filter { $0.isASCII && ($0 == "\n" || !$0.isWhitespace || $0 == " ") }
+        let said = text.suffix(2000).split(separator: "\n").suffix(20).joined(separator: "\n")
         let code = state.exitCode.map { " (exit code \($0))" } ?? ""
         return ForeignFailure(description: "\(program.name) \(what)\(code); it said:\n\(said)")
     }

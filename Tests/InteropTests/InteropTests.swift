@@ -7,6 +7,7 @@
 // The table is serialized: each row starts a process, and more of them at once than there are suites
 // would only wait for processors, with every deadline running.
 
+import Foundation
 import Synchronization
 import Testing
 
@@ -43,7 +44,8 @@ struct TallyTrait: SuiteTrait, TestScoping {
         performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await function()
-        print(RowTally.shared.summary)
+        // Not `print`, which would keep it back until behind the summary of the run.
+        FileHandle.standardOutput.write(Data((RowTally.shared.summary + "\n").utf8))
     }
 }
 

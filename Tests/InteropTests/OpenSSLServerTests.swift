@@ -1,5 +1,6 @@
 // Our client against `openssl s_server`.
 
+import Glibc
 import Sockets
 import TLSTestKit
 import Testing
@@ -73,6 +74,114 @@ extension InteropTests {
         )
         func row(_ row: HandshakeRow) async throws {
             try await OpenSSLServer().expectRow(row)
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "1 MiB goes to s_server and back at the same time, unchanged",
+            .serialized,
+            arguments: HandshakeRow.versions,
+            HandshakeRow.keys
+        )
+        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
+            // It reverses lines, without their ends, and reads less than 16 KiB as one.
+            let ends: Set<UInt8> = [10, 13]
+            let words = patternedBytes(1 << 20).split { $0 % 61 == 0 || ends.contains($0) }
+            let sent = Array(words.joined(separator: [10])) + [10]
+            let reversed = words.map { Array($0.reversed()) }.joined(separator: [10]) + [10]
+            try await withServer(version, key) { socket, _ in
+                async let received = socket.read(exactly: reversed.count)
+                try await socket.write(sent)
+                let isSame = try await received == Array(reversed)
+                #expect(isSame)
+                try await socket.close()
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "our close_notify is a clean end to s_server",
+            .serialized,
+            arguments: HandshakeRow.versions
+        )
+        func ourEnd(_ version: ProtocolVersion) async throws {
+            try await withServer(version) { socket, process in
+                try await socket.write("stressed\n")
+                #expect(try await socket.read(exactly: 9) == Array("desserts\n".utf8))
+                try await socket.close()
+                #expect(await socket.closed == .clean(nil))
+                let state = try await process.wait()
+                #expect(state.exitCode == 0)
+                #expect(state.text.contains("CONNECTION CLOSED"))
+                #expect(!state.text.contains("ERROR"), "\(state.text)")
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "the close_notify of s_server is a clean end to us",
+            .serialized,
+            arguments: HandshakeRow.versions
+        )
+        func itsEnd(_ version: ProtocolVersion) async throws {
+            try await withServer(version) { socket, process in
+                // A line by which it ends the connection.
+                try await socket.write("stressed\nCLOSE\n")
+                #expect(try await socket.readToEnd() == Array("desserts\n".utf8))
+                try await socket.close()
+                #expect(await socket.closed == .clean(nil))
+                #expect(try await process.wait().exitCode == 0)
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "a server that dies is a cut, and what it sent before is delivered",
+            .serialized,
+            arguments: HandshakeRow.versions
+        )
+        func death(_ version: ProtocolVersion) async throws {
+            try await withServer(version) { socket, process in
+                try await socket.write("stressed\n")
+                #expect(try await socket.read(upTo: 1) == Array("d".utf8))
+                process.kill()
+                #expect(try await process.wait().exitCode == -SIGKILL)
+                #expect(try await socket.read() == Array("esserts\n".utf8))
+                let error = await #expect(throws: SocketError.self) { try await socket.read() }
+                #expect(error == SocketError(.truncated, tls: TLSError(.truncated)))
+                #expect(error?.phase == .open)
+                #expect(await socket.closed == .truncated)
+            }
+        }
+
+        /// Runs s_server for one connection of ours.
+        private func withServer(
+            _ version: ProtocolVersion,
+            _ key: TestKey = .p256,
+            _ body: (Socket, ForeignProcess) async throws -> Void
+        ) async throws {
+            let authorities = try Authorities.shared.get()
+            let directory = try TemporaryDirectory()
+            let row = HandshakeRow(version: version, key: key)
+            let settings = ServerSettings(
+                directory: directory.path,
+                certificate: try authorities.serverCertificate(row).write(to: directory.path),
+                version: version,
+                protocols: [],
+                clientRoot: nil
+            )
+            let server = OpenSSLServer(behaviour: ["-rev", "-naccept", "1"])
+            try await server.run(settings) { server in
+                let socket = try Socket(
+                    SocketInit(type: .tls, remote: server.address) {
+                        $0.servername = Authorities.host
+                        $0.trust = try authorities.trust()
+                    }
+                )
+                _ = try await socket.ready
+                try await body(socket, server.process)
+            }
+            RowTally.count("openssl s_server")
         }
     }
 }

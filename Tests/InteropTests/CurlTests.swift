@@ -1,0 +1,128 @@
+// Our listener against curl.
+
+import Foundation
+import Sockets
+import TLSTestKit
+import Testing
+
+struct CurlClient: ForeignClient {
+    let name = "curl"
+    var arguments: [String] = []
+
+    func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
+        let host = Authorities.host
+        let address = settings.address
+        let words = request.start.split(separator: " ")
+        var arguments = [
+            "--silent", "--show-error", "--disable", "--noproxy", "*", "--http1.1",
+            "--cacert", settings.root, "--header", "Expect:",
+            "--resolve", "\(host):\(address.port):\(address.address)",
+        ]
+        arguments +=
+            settings.version == .tls12 ? ["--tlsv1.2", "--tls-max", "1.2"] : ["--tlsv1.3"]
+        if settings.protocols.isEmpty { arguments += ["--no-alpn"] }
+        if let certificate = settings.certificate {
+            arguments += ["--cert", certificate.chain, "--key", certificate.key]
+        }
+        if words[0] == "PUT" {
+            // From a file, whose length curl knows.
+            let file = settings.directory + "/upload"
+            try Data(request.body).write(to: URL(fileURLWithPath: file))
+            arguments += ["--upload-file", file]
+        }
+        arguments += self.arguments + ["https://\(host):\(address.port)\(words[1])"]
+        return try await ForeignProcess.run(.curl, arguments) { process in
+            let state = try await process.wait()
+            return ClientResult(
+                exitCode: state.exitCode ?? -1,
+                body: state.standardOutput,
+                text: String(decoding: state.standardError, as: UTF8.self)
+            )
+        }
+    }
+
+    func verdict(_ row: HandshakeRow) -> ListenerVerdict? {
+        let isOld = row.version == .tls12
+        if row.protocols == .disjoint {
+            return ListenerVerdict(
+                35,
+                "alert no application protocol",
+                SocketError(.handshakeFailed, tls: TLSError(.noApplicationProtocol)),
+                .clientHello
+            )
+        }
+        switch row.server {
+        case .good: break
+        // curl looks at the name when the handshake is done, and goes.
+        case .wrongName: return ListenerVerdict(60, "no alternative certificate subject name")
+        case .untrusted:
+            return ListenerVerdict(
+                60,
+                "unable to get local issuer certificate",
+                .alert(.unknownCA, .localCertificateRejected),
+                isOld ? .keyExchange : .finished
+            )
+        case .expired:
+            return ListenerVerdict(
+                60,
+                "certificate has expired",
+                .alert(.certificateExpired, .localCertificateRejected),
+                isOld ? .keyExchange : .finished
+            )
+        }
+        switch row.client {
+        case .unasked, .good: return nil
+        // With TLS 1.3 curl is done before it hears the judgement.
+        case .absent:
+            return ListenerVerdict(
+                isOld ? 35 : 56,
+                isOld ? "alert handshake failure" : "alert certificate required",
+                SocketError(.certificateRejected, tls: TLSError(.peerCertificateMissing)),
+                .clientAuthentication
+            )
+        case .untrusted:
+            return ListenerVerdict(
+                isOld ? 35 : 56,
+                "alert unknown ca",
+                .clientRefused(.unableToGetIssuerLocally),
+                .clientAuthentication
+            )
+        }
+    }
+}
+
+extension InteropTests {
+    @Suite("curl", .needs(.curl))
+    struct CurlTests {
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "our listener and curl agree, or refuse each other",
+            .serialized,
+            arguments: HandshakeRow.all
+        )
+        func row(_ row: HandshakeRow) async throws {
+            try await CurlClient().expectRow(row)
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "1 MiB that curl puts comes back to it unchanged",
+            .serialized,
+            arguments: HandshakeRow.versions,
+            HandshakeRow.keys
+        )
+        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
+            let sent = patternedBytes(1 << 20)
+            let row = HandshakeRow(version: version, key: key)
+            let (result, outcome) = try await CurlClient().exchange(.put("/it", sent), row)
+            #expect(result.exitCode == 0, "\(result.text)")
+            let isSame = result.body == sent
+            #expect(isSame)
+            guard case .served = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            RowTally.count("curl")
+        }
+    }
+}

@@ -1,0 +1,269 @@
+// Our listener against `openssl s_client`.
+
+import Glibc
+import Sockets
+import TLSTestKit
+import Testing
+
+struct OpenSSLClient: ForeignClient {
+    let name = "openssl s_client"
+
+    func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
+        // Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
+        var arguments = [
+            "s_client", "-quiet", "-connect", settings.address.description,
+            "-servername", Authorities.host, "-verify_hostname", Authorities.host,
+            "-CAfile", settings.root, "-no-CApath", "-no-CAstore", "-verify_return_error",
+            settings.version == .tls12 ? "-tls1_2" : "-tls1_3",
+        ]
+        if !settings.protocols.isEmpty {
+            arguments += ["-alpn", settings.protocols.joined(separator: ",")]
+        }
+        if let certificate = settings.certificate {
+            arguments += [
+                "-cert", certificate.chain, "-cert_chain", certificate.chain,
+                "-key", certificate.key,
+            ]
+        }
+        return try await ForeignProcess.run(.openssl, arguments) { process in
+            // It may refuse and be gone before it takes the request.
+            try? await process.write(request.bytes)
+            let state = try await process.wait()
+            let answer = HTTPMessage.split(state.standardOutput)
+            return ClientResult(
+                exitCode: state.exitCode ?? -1,
+                body: answer,
+                text: String(decoding: state.standardError, as: UTF8.self)
+            )
+        }
+    }
+
+    func verdict(_ row: HandshakeRow) -> ListenerVerdict? {
+        if row.protocols == .disjoint {
+            return ListenerVerdict(
+                1,
+                "SSL alert number 120",
+                SocketError(.handshakeFailed, tls: TLSError(.noApplicationProtocol)),
+                .clientHello
+            )
+        }
+        let judging: HandshakePhase = row.version == .tls12 ? .keyExchange : .finished
+        switch row.server {
+        case .good: break
+        case .wrongName:
+            return ListenerVerdict(
+                1,
+                "verify error:num=62:",
+                .alert(.badCertificate, .localCertificateRejected),
+                judging
+            )
+        case .untrusted:
+            return ListenerVerdict(
+                1,
+                "verify error:num=20:",
+                .alert(.unknownCA, .localCertificateRejected),
+                judging
+            )
+        case .expired:
+            return ListenerVerdict(
+                1,
+                "verify error:num=10:",
+                .alert(.certificateExpired, .localCertificateRejected),
+                judging
+            )
+        }
+        switch row.client {
+        case .unasked, .good: return nil
+        case .absent:
+            return ListenerVerdict(
+                1,
+                "SSL alert number \(row.version == .tls12 ? 40 : 116)",
+                SocketError(.certificateRejected, tls: TLSError(.peerCertificateMissing)),
+                .clientAuthentication
+            )
+        case .untrusted:
+            return ListenerVerdict(
+                1,
+                "SSL alert number 48",
+                .clientRefused(.unableToGetIssuerLocally),
+                .clientAuthentication
+            )
+        }
+    }
+}
+
+extension InteropTests {
+    @Suite("openssl s_client", .needs(.openssl))
+    struct OpenSSLClientTests {
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "our listener and s_client agree, or refuse each other",
+            .serialized,
+            arguments: HandshakeRow.all
+        )
+        func row(_ row: HandshakeRow) async throws {
+            try await OpenSSLClient().expectRow(row)
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "1 MiB that s_client sends comes back to it unchanged",
+            .serialized,
+            arguments: HandshakeRow.versions,
+            HandshakeRow.keys
+        )
+        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
+            let sent = patternedBytes(1 << 20)
+            let row = HandshakeRow(version: version, key: key)
+            let (result, _) = try await OpenSSLClient().exchange(.put("/it", sent), row)
+            #expect(result.exitCode == 0, "\(result.text)")
+            let isSame = result.body == sent
+            #expect(isSame)
+            RowTally.count("openssl s_client")
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "a key update that s_client asks for is answered, and data flows on",
+            .serialized,
+            arguments: ["K", "k"]
+        )
+        func keyUpdate(_ command: String) async throws {
+            try await withClient(.tls13) { process, socket in
+                // Lines are sent; one that begins with a command is obeyed and not sent.
+                try await process.write("before\n")
+                #expect(try await socket.read(exactly: 7) == Array("before\n".utf8))
+                try await process.write("\(command)\n")
+                try await process.wait(forText: "KEYUPDATE")
+                try await process.write("behind\n")
+                #expect(try await socket.read(exactly: 7) == Array("behind\n".utf8))
+                try await socket.write("answer\n")
+                try await process.wait(forText: "answer\n")
+                process.closeInput()
+                #expect(try await socket.read() == nil)
+                try await socket.close()
+                #expect(try await process.wait().exitCode == 0)
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "the renegotiation that s_client asks for is refused",
+            .serialized,
+            arguments: [ProtocolVersion.tls12]
+        )
+        func renegotiation(_ version: ProtocolVersion) async throws {
+            try await withClient(version) { process, socket in
+                try await process.write("R\n")
+                try await process.wait(forText: "RENEGOTIATING")
+                let error = await #expect(throws: SocketError.self) { try await socket.read() }
+                // We answer by a warning, and it gives up.
+                #expect(error == .alert(.handshakeFailure, .tlsFailed))
+                #expect(error?.phase == .open)
+                let state = try await process.wait()
+                #expect(state.exitCode == 1)
+                #expect(state.text.contains("no renegotiation"), "\(state.text)")
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "each side's end is a clean one to the other",
+            .serialized,
+            arguments: HandshakeRow.versions,
+            [true, false]
+        )
+        func cleanEnd(_ version: ProtocolVersion, _ isOurs: Bool) async throws {
+            try await withClient(version) { process, socket in
+                try await process.write("hello\n")
+                #expect(try await socket.read(exactly: 6) == Array("hello\n".utf8))
+                if isOurs {
+                    try await socket.close()
+                } else {
+                    process.closeInput()
+                    #expect(try await socket.read() == nil)
+                    try await socket.close()
+                }
+                #expect(await socket.closed == .clean(nil))
+                let state = try await process.wait()
+                #expect(state.exitCode == 0, "\(state.text)")
+                #expect(!state.text.contains("error"), "\(state.text)")
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "a client that dies is a cut, and what it sent before is delivered",
+            .serialized,
+            arguments: HandshakeRow.versions
+        )
+        func death(_ version: ProtocolVersion) async throws {
+            try await withClient(version) { process, socket in
+                try await process.write("hello\n")
+                #expect(try await socket.read(upTo: 1) == Array("h".utf8))
+                process.kill()
+                _ = try await process.wait()
+                #expect(try await socket.read() == Array("ello\n".utf8))
+                let error = await #expect(throws: SocketError.self) { try await socket.read() }
+                #expect(error == SocketError(.truncated, tls: TLSError(.truncated)))
+                #expect(await socket.closed == .truncated)
+            }
+        }
+
+        // Serialized: each row is a process, see InteropTests.
+        @Test(
+            "an abort of ours is a reset to s_client",
+            .serialized,
+            arguments: HandshakeRow.versions
+        )
+        func abort(_ version: ProtocolVersion) async throws {
+            try await withClient(version) { process, socket in
+                try await process.write("hello\n")
+                #expect(try await socket.read(exactly: 6) == Array("hello\n".utf8))
+                socket.abort("enough")
+                #expect(await socket.closed == .aborted("enough"))
+                let state = try await process.wait()
+                #expect(state.exitCode == ECONNRESET)
+                #expect(state.text.contains("errno=\(ECONNRESET)"), "\(state.text)")
+            }
+        }
+
+        /// Runs s_client, its commands switched on, with one connection of a listener of ours.
+        private func withClient(
+            _ version: ProtocolVersion,
+            _ body: @Sendable (ForeignProcess, Socket) async throws -> Void
+        ) async throws {
+            let authorities = try Authorities.shared.get()
+            let directory = try TemporaryDirectory()
+            let certificate = try authorities.serverCertificate(HandshakeRow(version: version))
+            let files = try certificate.write(to: directory.path)
+            let options = try SocketListenerInit(
+                type: .tls,
+                local: .init("127.0.0.1", port: 0),
+                identity: certificate.identity()
+            )
+            try await withListener(options) { listener in
+                let arguments = [
+                    "s_client", "-connect", listener.localAddress.description,
+                    "-servername", Authorities.host, "-CAfile", files.root,
+                    "-verify_return_error", version == .tls12 ? "-tls1_2" : "-tls1_3",
+                ]
+                try await ForeignProcess.run(.openssl, arguments) { process in
+                    var events = listener.makeAsyncIterator()
+                    let event = try #require(await events.next())
+                    try await body(process, event.socket)
+                }
+            }
+            RowTally.count("openssl s_client")
+        }
+    }
+}
+
+extension HTTPMessage {
+    /// The body of a message that came whole.
+    static func split(_ bytes: [UInt8]) -> [UInt8] {
+        let end = Array("\r\n\r\n".utf8)
+        let start = bytes.indices.dropLast(3).first { bytes[$0..<($0 + 4)].elementsEqual(end) }
+        return start.map { Array(bytes[($0 + 4)...]) } ?? []
+    }
+}
