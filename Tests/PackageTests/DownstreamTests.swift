@@ -1,0 +1,124 @@
+// A package that depends on this one, built from nothing, as a user's is.
+
+import Foundation
+import Testing
+
+/// A copy of the fixture in a directory of its own, with the README's programs added.
+private struct Downstream: ~Copyable {
+    let directory: URL
+
+    /// The package these tests belong to.
+    static let root = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    init(_ snippets: [Snippet]) throws {
+        let files = FileManager.default
+        directory = files.temporaryDirectory.appending(path: "downstream-\(UUID().uuidString)")
+        let fixture = Self.root.appending(path: "Tests/PackageTests/Fixtures/Downstream")
+        try files.copyItem(at: fixture, to: directory)
+        let manifest = directory.appending(path: "Package.swift")
+        try String(contentsOf: manifest, encoding: .utf8)
+            .replacing("PATH-OF-SWIFT-SOCKETS", with: Self.root.path)
+            .write(to: manifest, atomically: true, encoding: .utf8)
+        for snippet in snippets {
+            let folder = directory.appending(path: "Sources/\(snippet.name)")
+            try files.createDirectory(at: folder, withIntermediateDirectories: true)
+            try snippet.code
+                .write(
+                    to: folder.appending(path: "main.swift"),
+                    atomically: true,
+                    encoding: .utf8
+                )
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(at: directory) }
+
+    func build() async throws -> CommandResult {
+        try await runCommand(
+            "swift",
+            [
+                "build", "--package-path", directory.path,
+                "--scratch-path", directory.appending(path: ".build").path,
+                "--disable-index-store",
+            ],
+            log: directory.appending(path: "build.log").path
+        )
+    }
+
+    func run(_ program: String) async throws -> CommandResult {
+        try await runCommand(
+            directory.appending(path: ".build/debug/\(program)").path,
+            [],
+            log: directory.appending(path: "\(program).log").path
+        )
+    }
+}
+
+// A build from nothing takes about a minute, more under a sanitizer's load.
+@Suite("A package that depends on this one", .timeLimit(.minutes(10)))
+struct DownstreamTests {
+    @Test("`import Sockets` reaches all that users need; the README's programs build, and run")
+    func buildsAndRuns() async throws {
+        let readme = Downstream.root.appending(path: "README.md")
+        let text = try #require(
+            try? String(contentsOf: readme, encoding: .utf8),
+            "there is no README.md, whose snippets this builds"
+        )
+        let snippets = try Snippet.all(in: text)
+        #expect(Set(snippets.map(\.name)).isSuperset(of: ["client", "listener", "inspect"]))
+        #expect(Set(snippets.map(\.name)).count == snippets.count, "two snippets have one name")
+        let downstream = try Downstream(snippets)
+        let build = try await downstream.build()
+        try #require(build.exitCode == 0, "\(build.output.suffix(8000))")
+        let reach = try await downstream.run("reach")
+        #expect(reach.exitCode == 0)
+        #expect(reach.output == "reached\n")
+        for snippet in snippets where snippet.runsOffline {
+            let result = try await downstream.run(snippet.name)
+            #expect(result.exitCode == 0, "\(snippet.name): \(result.output)")
+        }
+    }
+}
+
+@Suite("The README's programs")
+struct SnippetTests {
+    @Test("a named block of Swift is a snippet, others are left alone")
+    func reading() throws {
+        let markdown = """
+            Text
+            <!-- snippet: one -->
+
+            ```swift
+            // runs offline
+            print(1)
+            ```
+            ```sh
+            swift build
+            ```
+            <!-- snippet: two -->
+            ```swift
+
+            ```
+            """
+        let snippets = try Snippet.all(in: markdown)
+        #expect(
+            snippets == [
+                Snippet(name: "one", code: "// runs offline\nprint(1)\n"),
+                Snippet(name: "two", code: "\n"),
+            ]
+        )
+        #expect(snippets.map(\.runsOffline) == [true, false])
+    }
+
+    @Test(
+        "a block without a name, a name without a block, and a block without an end are refused",
+        arguments: [
+            "```swift\nprint(1)\n```", "<!-- snippet: one -->\nText", "<!-- snippet: one -->",
+            "<!-- snippet: one -->\n```swift\nprint(1)",
+        ]
+    )
+    func refusing(_ markdown: String) {
+        #expect(throws: UnreadableSnippet.self) { try Snippet.all(in: markdown) }
+    }
+}

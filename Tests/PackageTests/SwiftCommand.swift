@@ -1,0 +1,44 @@
+// Running `swift` and what it builds, from within a test: its own package, its own scratch folder, so
+// that it never waits for the lock of the build this test is a part of.
+
+import Foundation
+import Synchronization
+
+/// What a program said, and how it ended.
+struct CommandResult: Sendable {
+    let exitCode: Int32
+    /// Standard output and standard error together.
+    let output: String
+}
+
+/// Runs a program to its end; it is killed when the task is cancelled.
+///
+/// - Parameters:
+///   - program: Its name or path.
+///   - arguments: Its arguments.
+///   - log: A file that does not exist yet, which gets what it says.
+func runCommand(_ program: String, _ arguments: [String], log: String) async throws -> CommandResult {
+    guard FileManager.default.createFile(atPath: log, contents: nil) else {
+        throw CocoaError(.fileWriteUnknown)
+    }
+    let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = [program] + arguments
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = output
+    process.standardError = output
+    try await withTaskCancellationHandler {
+        let (ends, end) = AsyncStream<Void>.makeStream()
+        process.terminationHandler = { _ in end.finish() }
+        try process.run()
+        for await _ in ends {}
+        // Also reached by cancellation, before the program has ended.
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+    } onCancel: {
+        process.terminate()
+    }
+    let text = try String(contentsOfFile: log, encoding: .utf8)
+    return CommandResult(exitCode: process.terminationStatus, output: text)
+}
