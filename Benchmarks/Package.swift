@@ -2,6 +2,13 @@
 // A package of its own, so that what benchmarks need never reaches users of the library.
 import PackageDescription
 
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
 let package = Package(
     name: "swift-sockets-benchmarks",
     dependencies: [
@@ -15,12 +22,17 @@ let package = Package(
                 .product(name: "Sockets", package: "swift-sockets"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: [
-                .swiftLanguageMode(.v6),
-                .strictMemorySafety(),
-                .enableUpcomingFeature("ExistentialAny"),
-                .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-            ]
-        )
+            swiftSettings: settings
+        ),
+        .target(name: "CAllocationCounter"),
+        .testTarget(
+            name: "AllocationTests",
+            dependencies: [
+                .product(name: "Sockets", package: "swift-sockets"),
+                .product(name: "TLSTestKit", package: "swift-sockets"),
+                "CAllocationCounter",
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -20,6 +20,8 @@ final class ListenerCore: Sendable {
     private let executor: (any TaskExecutor)?
     private let pendingConnections: Int
     private let unixAddress: NetworkAddress?
+    /// It listens on all addresses of the machine.
+    private let isWildcard: Bool
     private let state = Mutex(State())
     private let acceptor = Mutex<Acceptor?>(nil)
 
@@ -89,6 +91,7 @@ final class ListenerCore: Sendable {
         }
         let bound = StreamSocket.localAddress(descriptor.rawValue) ?? address
         localAddress = SocketAddress(bound)
+        isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
         try start(descriptor)
     }
@@ -135,13 +138,14 @@ final class ListenerCore: Sendable {
             allowHalfOpen: allowHalfOpen
         )
         guard register(connection) else { return }
-        let own = StreamSocket.localAddress(descriptor.rawValue).map { SocketAddress($0) }
+        // A listener on one address need not ask the kernel which of them the peer came to.
+        let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
             // Options of the listening socket are inherited by accepted ones.
             try connection.adopt(
                 descriptor,
                 engine: try makeEngine(),
-                local: own ?? localAddress,
+                local: own.map { SocketAddress($0) } ?? localAddress,
                 remote: SocketAddress(peer)
             )
         } catch {

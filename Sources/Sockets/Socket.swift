@@ -202,6 +202,15 @@ public final class Socket: Sendable {
         try await connection.shutdownWrite()
     }
 
+    /// The event loop it lives on, for tasks that talk to it.
+    ///
+    /// A listener's handlers run there. A client's task that prefers it switches no threads:
+    ///
+    /// ```swift
+    /// Task(executorPreference: socket.executor) { … }
+    /// ```
+    public var executor: any TaskExecutor { connection.loop }
+
     // MARK: Facts
 
     /// What is known about the connection; nil until it is ready (seed `info`).
