@@ -92,22 +92,19 @@ struct CurlClient: ForeignClient {
 }
 
 extension InteropTests {
-    @Suite("curl", .needs(.curl))
+    // Serialized: each row is a process, see InteropTests.
+    @Suite("curl", .serialized, .needs(.curl))
     struct CurlTests {
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "our listener and curl agree, or refuse each other",
-            .serialized,
             arguments: HandshakeRow.all
         )
         func row(_ row: HandshakeRow) async throws {
             try await CurlClient().expectRow(row)
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "1 MiB that curl puts comes back to it unchanged",
-            .serialized,
             arguments: HandshakeRow.versions,
             HandshakeRow.keys
         )

@@ -88,6 +88,7 @@ final class ForeignProcess: Sendable {
     ///   - deadline: Seconds after which it is killed.
     ///   - body: Gets the running program.
     /// - Returns: What the closure returns.
+    /// - Throws: ``ForeignFailure`` when it is not installed, or what the closure throws.
     static func run<Result>(
         _ program: ForeignProgram,
         _ arguments: [String],

@@ -4,8 +4,8 @@
 // each: a type that conforms to `ForeignServer` or `ForeignClient`, and a suite that runs the table
 // of `HandshakeRow` against it, beside rows that only this program can run.
 //
-// The table is serialized: each row starts a process, and more of them at once than there are suites
-// would only wait for processors, with every deadline running.
+// The suite of a program is serialized: each row starts a process, and more of them at once than there
+// are suites would only wait for processors, with every deadline running.
 
 import Foundation
 import Synchronization
@@ -44,8 +44,8 @@ struct TallyTrait: SuiteTrait, TestScoping {
         performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
         try await function()
-        // Not `print`, which would keep it back until behind the summary of the run.
-        FileHandle.standardOutput.write(Data((RowTally.shared.summary + "\n").utf8))
+        // Where the runner writes, so that it comes before the runner's own summary.
+        FileHandle.standardError.write(Data((RowTally.shared.summary + "\n").utf8))
     }
 }
 

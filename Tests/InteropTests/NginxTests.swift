@@ -99,22 +99,19 @@ struct NginxServer: ForeignServer {
 }
 
 extension InteropTests {
-    @Suite("nginx", .needs(.nginx))
+    // Serialized: each row is a process, see InteropTests.
+    @Suite("nginx", .serialized, .needs(.nginx))
     struct NginxTests {
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "our client and nginx agree, or refuse each other",
-            .serialized,
             arguments: HandshakeRow.all
         )
         func row(_ row: HandshakeRow) async throws {
             try await NginxServer().expectRow(row)
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "nginx chooses the application protocol it prefers of those offered",
-            .serialized,
             arguments: HandshakeRow.versions,
             [["h2", "http/1.1"], ["http/1.1", "h2"], ["http/1.1"], ["h2"]]
         )
@@ -127,10 +124,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "1 MiB goes to nginx and comes back unchanged, and both ends are clean",
-            .serialized,
             arguments: HandshakeRow.versions,
             HandshakeRow.keys
         )

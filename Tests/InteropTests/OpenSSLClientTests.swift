@@ -93,22 +93,19 @@ struct OpenSSLClient: ForeignClient {
 }
 
 extension InteropTests {
-    @Suite("openssl s_client", .needs(.openssl))
+    // Serialized: each row is a process, see InteropTests.
+    @Suite("openssl s_client", .serialized, .needs(.openssl))
     struct OpenSSLClientTests {
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "our listener and s_client agree, or refuse each other",
-            .serialized,
             arguments: HandshakeRow.all
         )
         func row(_ row: HandshakeRow) async throws {
             try await OpenSSLClient().expectRow(row)
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "1 MiB that s_client sends comes back to it unchanged",
-            .serialized,
             arguments: HandshakeRow.versions,
             HandshakeRow.keys
         )
@@ -122,10 +119,8 @@ extension InteropTests {
             RowTally.count("openssl s_client")
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "a key update that s_client asks for is answered, and data flows on",
-            .serialized,
             arguments: ["K", "k"]
         )
         func keyUpdate(_ command: String) async throws {
@@ -146,10 +141,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "the renegotiation that s_client asks for is refused",
-            .serialized,
             arguments: [ProtocolVersion.tls12]
         )
         func renegotiation(_ version: ProtocolVersion) async throws {
@@ -166,10 +159,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "each side's end is a clean one to the other",
-            .serialized,
             arguments: HandshakeRow.versions,
             [true, false]
         )
@@ -191,10 +182,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "a client that dies is a cut, and what it sent before is delivered",
-            .serialized,
             arguments: HandshakeRow.versions
         )
         func death(_ version: ProtocolVersion) async throws {
@@ -210,10 +199,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "an abort of ours is a reset to s_client",
-            .serialized,
             arguments: HandshakeRow.versions
         )
         func abort(_ version: ProtocolVersion) async throws {

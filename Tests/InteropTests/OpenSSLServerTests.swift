@@ -64,22 +64,19 @@ struct OpenSSLServer: ForeignServer {
 }
 
 extension InteropTests {
-    @Suite("openssl s_server", .needs(.openssl))
+    // Serialized: each row is a process, see InteropTests.
+    @Suite("openssl s_server", .serialized, .needs(.openssl))
     struct OpenSSLServerTests {
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "our client and s_server agree, or refuse each other",
-            .serialized,
             arguments: HandshakeRow.all
         )
         func row(_ row: HandshakeRow) async throws {
             try await OpenSSLServer().expectRow(row)
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "1 MiB goes to s_server and back at the same time, unchanged",
-            .serialized,
             arguments: HandshakeRow.versions,
             HandshakeRow.keys
         )
@@ -98,10 +95,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "our close_notify is a clean end to s_server",
-            .serialized,
             arguments: HandshakeRow.versions
         )
         func ourEnd(_ version: ProtocolVersion) async throws {
@@ -117,10 +112,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "the close_notify of s_server is a clean end to us",
-            .serialized,
             arguments: HandshakeRow.versions
         )
         func itsEnd(_ version: ProtocolVersion) async throws {
@@ -134,10 +127,8 @@ extension InteropTests {
             }
         }
 
-        // Serialized: each row is a process, see InteropTests.
         @Test(
             "a server that dies is a cut, and what it sent before is delivered",
-            .serialized,
             arguments: HandshakeRow.versions
         )
         func death(_ version: ProtocolVersion) async throws {

@@ -12,7 +12,8 @@ struct Snippet: Hashable, Sendable {
 
     /// Finds the programs of a text, in order.
     ///
-    /// One is written as `<!-- snippet: name -->`, then a block of Swift.
+    /// One is written as `<!-- snippet: name -->`, then a block of Swift. Blocks that begin with
+    /// `// Package.swift` are parts of a manifest, and no programs.
     ///
     /// - Throws: ``UnreadableSnippet`` when there is no block behind a name, or one behind no name.
     static func all(in markdown: String) throws -> [Snippet] {
@@ -26,14 +27,15 @@ struct Snippet: Hashable, Sendable {
                     continue
                 }
                 let text = lines.joined(separator: "\n") + "\n"
-                if let name { found.append(Snippet(name: name, code: text)) }
+                if let name {
+                    found.append(Snippet(name: name, code: text))
+                } else if !text.hasPrefix("// Package.swift\n") {
+                    throw UnreadableSnippet(description: "a block of Swift has no name before it")
+                }
                 (name, code) = (nil, nil)
             } else if line.hasPrefix("<!-- snippet: "), line.hasSuffix(" -->") {
                 name = String(line.dropFirst("<!-- snippet: ".count).dropLast(" -->".count))
             } else if line == "```swift" {
-                guard name != nil else {
-                    throw UnreadableSnippet(description: "a block of Swift has no name before it")
-                }
                 code = []
             } else if !line.isEmpty, let name {
                 throw UnreadableSnippet(description: "behind \(name) comes no block of Swift")

@@ -9,6 +9,12 @@ struct CommandResult: Sendable {
     let exitCode: Int32
     /// Standard output and standard error together.
     let output: String
+
+    /// The lines of a compiler's output that say what is wrong, or its end when none does.
+    var complaints: String {
+        let lines = output.split(separator: "\n").filter { $0.contains("error:") }
+        return lines.isEmpty ? String(output.suffix(4000)) : lines.joined(separator: "\n")
+    }
 }
 
 /// Runs a program to its end; it is killed when the task is cancelled.
@@ -17,7 +23,10 @@ struct CommandResult: Sendable {
 ///   - program: Its name or path.
 ///   - arguments: Its arguments.
 ///   - log: A file that does not exist yet, which gets what it says.
-func runCommand(_ program: String, _ arguments: [String], log: String) async throws -> CommandResult {
+/// - Returns: What it said, and how it ended.
+/// - Throws: `CocoaError` when the file cannot be made or the program not be started.
+func runCommand(_ program: String, _ arguments: [String], log: String) async throws -> CommandResult
+{
     guard FileManager.default.createFile(atPath: log, contents: nil) else {
         throw CocoaError(.fileWriteUnknown)
     }

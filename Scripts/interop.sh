@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Installs the programs of others that the tests talk to, and runs only those tests.
+#
+#   Scripts/interop.sh [arguments of "swift test"]
+#
+# An absent program is a failure. A line near the end says how many rows ran against each.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+case "${1:-}" in
+-h | --help) usage && exit 0 ;;
+esac
+
+exec Scripts/test.sh --filter '^InteropTests' "$@"
