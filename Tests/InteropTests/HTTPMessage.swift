@@ -9,6 +9,8 @@ struct HTTPMessage: Sendable {
     /// The fields, by name in lower case.
     var fields: [String: String] = [:]
     var body: [UInt8] = []
+    /// Whether it asks for the connection to end behind it.
+    var endsConnection = true
 
     static func get(_ path: String) -> HTTPMessage {
         HTTPMessage(start: "GET \(path) HTTP/1.1")
@@ -30,9 +32,10 @@ struct HTTPMessage: Sendable {
     /// The body as text.
     var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// The message as it goes over the wire; the connection ends behind it.
+    /// The message as it goes over the wire.
     var bytes: [UInt8] {
-        var head = "\(start)\r\nHost: \(Authorities.host)\r\nConnection: close\r\n"
+        var head = "\(start)\r\nHost: \(Authorities.host)\r\n"
+        if endsConnection { head += "Connection: close\r\n" }
         for (name, value) in fields { head += "\(name): \(value)\r\n" }
         head += "Content-Length: \(body.count)\r\n\r\n"
         return Array(head.utf8) + body

@@ -2,6 +2,7 @@
 // TLS over a path is a way of its own, with the name to verify from the servername alone.
 
 import Foundation
+import Glibc
 import Sockets
 import TLSTestKit
 import Testing
@@ -116,7 +117,7 @@ extension InteropTests {
             [["h2", "http/1.1"], ["http/1.1", "h2"], ["http/1.1"], ["h2"]]
         )
         func application(_ version: ProtocolVersion, _ offered: [String]) async throws {
-            try await withNginx(version, protocols: ["h2"]) { options in
+            try await withNginx(version, protocols: ["h2"]) { options, _ in
                 let socket = try Socket(options { $0.alpn = offered })
                 let info = try await socket.ready
                 #expect(info.alpn == (offered.contains("h2") ? "h2" : "http/1.1"))
@@ -131,7 +132,7 @@ extension InteropTests {
         )
         func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
             let sent = patternedBytes(1 << 20)
-            try await withNginx(version, key) { options in
+            try await withNginx(version, key) { options, _ in
                 let put = try Socket(options { _ in })
                 let stored = try await HTTPMessage.exchange(.put("/files/it", sent), on: put)
                 #expect(stored.status == 201)
@@ -145,12 +146,34 @@ extension InteropTests {
             }
         }
 
+        @Test(
+            "a server that dies behind a unix socket is a cut, not a broken pipe",
+            arguments: HandshakeRow.versions
+        )
+        func death(_ version: ProtocolVersion) async throws {
+            try await withNginx(version) { options, process in
+                let socket = try Socket(options { _ in })
+                // The answer shows that it has read everything: else its end would be a reset.
+                var request = HTTPMessage.get("/facts")
+                request.endsConnection = false
+                try await socket.write(request.bytes)
+                #expect(try await HTTPMessage(from: socket).status == 200)
+                process.kill()
+                #expect(try await process.wait().exitCode == -SIGKILL)
+                let error = await #expect(throws: SocketError.self) { try await socket.read() }
+                #expect(error == SocketError(.truncated, tls: TLSError(.truncated)))
+                #expect(error?.phase == .open)
+                #expect(await socket.closed == .truncated)
+            }
+        }
+
         /// Runs nginx with a good certificate, and gives a way to make options for it.
         private func withNginx(
             _ version: ProtocolVersion,
             _ key: TestKey = .p256,
             protocols: [String] = ["http/1.1"],
-            _ body: (((inout SocketInit) -> Void) throws -> SocketInit) async throws -> Void
+            _ body: (((inout SocketInit) -> Void) throws -> SocketInit, ForeignProcess) async throws
+                -> Void
         ) async throws {
             let authorities = try Authorities.shared.get()
             let directory = try TemporaryDirectory()
@@ -163,13 +186,14 @@ extension InteropTests {
                 clientRoot: nil
             )
             try await NginxServer().run(settings) { server in
-                try await body { change in
+                func options(_ change: (inout SocketInit) -> Void) throws -> SocketInit {
                     try SocketInit(type: .tls, remote: server.address) {
                         $0.servername = Authorities.host
                         $0.trust = try authorities.trust()
                         change(&$0)
                     }
                 }
+                try await body(options, server.process)
             }
             RowTally.count("nginx")
         }
