@@ -77,6 +77,10 @@ extension TLSEngine {
         case .unrecognizedName: "The server knows no host of this name: check the servername"
         case .noApplicationProtocol: "The server speaks none of the offered ALPN protocols"
         case .protocolVersion: "The peer accepts none of the offered TLS versions"
+        // TLS 1.2 has no alert of its own for it.
+        case .handshakeFailure
+        where connection.isClientCertificateRequested && connection.localCertificate == nil:
+            "The server demands a client certificate"
         case .handshakeFailure:
             "The peer found nothing in common: compare suites, groups and signature algorithms"
         case .certificateRequired: "The server demands a client certificate"

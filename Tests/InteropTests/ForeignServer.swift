@@ -125,6 +125,9 @@ extension ForeignServer {
         }
         #expect(error == verdict.error)
         #expect(error?.phase == verdict.phase)
+        if row.client == .absent {
+            #expect(error?.hint == "The server demands a client certificate")
+        }
     }
 
     /// We do not let the server in, and it hears why.
