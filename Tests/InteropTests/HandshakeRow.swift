@@ -119,13 +119,13 @@ extension IssuedCertificate {
     }
 }
 
-/// So many bytes that do not repeat with any record or buffer size.
-func patternedBytes(_ count: Int) -> [UInt8] {
+/// 1 MiB that does not repeat with any size of a record or buffer.
+let mebibyte: [UInt8] = {
     var value: UInt64 = 0x9E37_79B9_7F4A_7C15
-    return (0..<count).map { _ in
+    return (0..<(1 << 20)).map { _ in
         value ^= value << 13
         value ^= value >> 7
         value ^= value << 17
         return UInt8(truncatingIfNeeded: value)
     }
-}
+}()

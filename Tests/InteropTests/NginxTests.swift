@@ -131,15 +131,14 @@ extension InteropTests {
             HandshakeRow.keys
         )
         func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            let sent = patternedBytes(1 << 20)
             try await withNginx(version, key) { options, _ in
                 let put = try Socket(options { _ in })
-                let stored = try await HTTPMessage.exchange(.put("/files/it", sent), on: put)
+                let stored = try await HTTPMessage.exchange(.put("/files/it", mebibyte), on: put)
                 #expect(stored.status == 201)
                 try await put.close()
                 let get = try Socket(options { _ in })
                 let answer = try await HTTPMessage.exchange(.get("/files/it"), on: get)
-                let isSame = answer.body == sent
+                let isSame = answer.body == mebibyte
                 #expect(isSame)
                 try await get.close()
                 #expect(await get.closed == .clean(nil))

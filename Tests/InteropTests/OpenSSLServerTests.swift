@@ -63,6 +63,14 @@ struct OpenSSLServer: ForeignServer {
     }
 }
 
+/// What s_server makes of 1 MiB: it reverses lines, without their ends, and reads less than 16 KiB as
+/// one.
+private enum Lines {
+    private static let words = mebibyte.split { $0 % 61 == 0 || $0 == 10 || $0 == 13 }
+    static let sent = Array(words.joined(separator: [10])) + [10]
+    static let reversed = Array(words.map { Array($0.reversed()) }.joined(separator: [10])) + [10]
+}
+
 extension InteropTests {
     // Serialized: each row is a process, see InteropTests.
     @Suite("openssl s_server", .serialized, .needs(.openssl))
@@ -81,15 +89,10 @@ extension InteropTests {
             HandshakeRow.keys
         )
         func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            // It reverses lines, without their ends, and reads less than 16 KiB as one.
-            let ends: Set<UInt8> = [10, 13]
-            let words = patternedBytes(1 << 20).split { $0 % 61 == 0 || ends.contains($0) }
-            let sent = Array(words.joined(separator: [10])) + [10]
-            let reversed = words.map { Array($0.reversed()) }.joined(separator: [10]) + [10]
             try await withServer(version, key) { socket, _ in
-                async let received = socket.read(exactly: reversed.count)
-                try await socket.write(sent)
-                let isSame = try await received == Array(reversed)
+                async let received = socket.read(exactly: Lines.reversed.count)
+                try await socket.write(Lines.sent)
+                let isSame = try await received == Lines.reversed
                 #expect(isSame)
                 try await socket.close()
             }
