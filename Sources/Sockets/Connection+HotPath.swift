@@ -15,6 +15,8 @@ extension Connection {
         static let general = 0
         /// Nothing is there; the turn is this task's, and its scope covers cancellation.
         static let wait = -1
+        /// Everything was handed to the kernel.
+        static let done = -2
     }
 
     /// Receives application data; see ``Socket/read(into:)``.
@@ -75,23 +77,30 @@ extension Connection {
     @inline(__always)
     func hotWrite(_ bytes: Span<UInt8>) async throws(SocketError) {
         var offset = 0
-        let holdsTurn = attemptHotWrite(bytes, &offset)
-        guard holdsTurn || offset < bytes.count else { return }
-        try await write(bytes, from: offset, holdsTurn: holdsTurn)
+        let step = attemptHotWrite(bytes, &offset)
+        guard step != HotStep.done else { return }
+        try await write(bytes, from: offset, holdsTurn: step == HotStep.wait)
     }
 
-    /// Sends what the kernel takes at once.
+    /// Sends what the kernel takes at once, and moves the offset by it.
     ///
-    /// - Returns: Whether the rest, or ciphertext of it, waits for room; the turn is this task's then.
-    private func attemptHotWrite(_ bytes: Span<UInt8>, _ offset: inout Int) -> Bool {
+    /// - Returns: `wait` when the rest, or ciphertext of it, waits for room; the turn is this task's
+    ///   then.
+    private func attemptHotWrite(_ bytes: Span<UInt8>, _ offset: inout Int) -> Int {
         let lent = unsafe bytes.withUnsafeBufferPointer { unsafe LentMemory($0) }
         var place = 0
         defer { offset = place }
         return state.withLock { s in
-            guard !s.writeTurn.isHeld, s.lifecycle.canWrite, s.failure == nil else { return false }
-            guard case .wait = unsafe s.send(lent.memory, from: &place) else { return false }
-            s.writeTurn.isHeld = true
-            return true
+            guard !s.writeTurn.isHeld, s.lifecycle.canWrite, s.failure == nil else {
+                return HotStep.general
+            }
+            switch unsafe s.send(lent.memory, from: &place) {
+            case .done: return HotStep.done
+            case .failed: return HotStep.general
+            case .wait:
+                s.writeTurn.isHeld = true
+                return HotStep.wait
+            }
         }
     }
 }
