@@ -65,7 +65,7 @@ let package = Package(
         // Tests, one target a module, then the suites that look at the whole.
         .testTarget(
             name: "TLSEngineTests",
-            dependencies: ["TLSEngine", "TLSTestKit"],
+            dependencies: ["TLSEngine", "TLSTestKit", "COpenSSL"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -19,7 +19,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
-#include <stdlib.h>
 
 // Contexts.
 static inline long cssl_ctx_set_mode(SSL_CTX *ctx, long mode) { return SSL_CTX_set_mode(ctx, mode); }
@@ -119,9 +118,6 @@ static inline unsigned int cssl_host_check_flags(void) {
 // Errors. `ERR_GET_LIB` and `ERR_GET_REASON` are inline functions already.
 static inline int cssl_error_is_system(unsigned long code) { return ERR_SYSTEM_ERROR(code) ? 1 : 0; }
 
-// The environment names a bundle of its own for OpenSSL's programs; the same name serves here.
-static inline const char *cssl_environment(const char *name) { return getenv(name); }
-
 // Stacks: one typed pair of functions each, as the macros expand to casts.
 static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk_X509_num(stack); }
 static inline X509 *cssl_x509_stack_value(const STACK_OF(X509) *stack, int index) {
@@ -145,6 +141,7 @@ static inline int cssl_cipher_stack_count(const STACK_OF(SSL_CIPHER) *stack) {
 static inline const SSL_CIPHER *cssl_cipher_stack_value(const STACK_OF(SSL_CIPHER) *stack, int i) {
     return sk_SSL_CIPHER_value(stack, i);
 }
+static inline void cssl_cipher_stack_free(STACK_OF(SSL_CIPHER) *stack) { sk_SSL_CIPHER_free(stack); }
 static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X509_NAME_new_null(); }
 
 // The major version of the headers this was compiled against; `OPENSSL_version_major()` is the

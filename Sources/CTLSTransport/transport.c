@@ -1,3 +1,4 @@
+// The buffer BIO, and the notes taken for its connection. See CTLSTransport.h for the rules.
 #include "CTLSTransport.h"
 
 #include <openssl/bio.h>
@@ -22,11 +23,19 @@ static int transport_read(BIO *bio, char *into, size_t count, size_t *taken) {
         return 0;
     }
     size_t n = count < t->in_length ? count : t->in_length;
+    if (t->client_hello_due) {
+        uint64_t left = t->client_hello_limit - (t->bytes_in - t->client_hello_start);
+        if (left == 0) {
+            t->client_hello_overflow = 1;
+            return 0;
+        }
+        if (n > left) n = (size_t)left;
+    }
     memcpy(into, t->in + t->in_offset, n);
     t->in_offset += n;
     t->in_length -= n;
     t->bytes_in += n;
-    if (t->direction != DIRECTION_IN) {
+    if (t->direction != DIRECTION_IN && !t->handshake_done) {
         t->direction = DIRECTION_IN;
         t->flights_in++;
     }
@@ -47,7 +56,7 @@ static int transport_write(BIO *bio, const char *from, size_t count, size_t *tak
     memcpy(t->out + t->out_length, from, n);
     t->out_length += n;
     t->bytes_out += n;
-    if (t->direction != DIRECTION_OUT) {
+    if (t->direction != DIRECTION_OUT && !t->handshake_done) {
         t->direction = DIRECTION_OUT;
         t->flights_out++;
     }
@@ -91,15 +100,56 @@ static void make_method(void) {
     method = m;
 }
 
-static void note(const SSL *ssl, int where, int value) {
-    if (where == SSL_CB_CONNECT_LOOP) {
-        if (SSL_get_state(ssl) == TLS_ST_CR_CERT_REQ) ctls_transport_of(ssl)->certificate_requested = 1;
-    } else if (where == SSL_CB_HANDSHAKE_START) {
-        ctls_transport_of(ssl)->handshake_starts++;
-    } else if (where & SSL_CB_ALERT) {
-        ctls_transport *t = ctls_transport_of(ssl);
-        if (where & SSL_CB_READ) t->last_alert_received = value;
-        else t->last_alert_sent = value;
+// A HelloRetryRequest is a ServerHello with this random (RFC 8446 §4.1.3): SHA-256 of
+// "HelloRetryRequest".
+static const uint8_t retry_random[32] = {
+    0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11, 0xBE, 0x1D, 0x8C, 0x02, 0x1E, 0x65, 0xB8, 0x91,
+    0xC2, 0xA2, 0x11, 0x16, 0x7A, 0xBB, 0x8C, 0x5E, 0x07, 0x9E, 0x09, 0xE2, 0xC8, 0xA8, 0x33, 0x9C,
+};
+
+// The random stands behind the message header (4 bytes) and the legacy version (2).
+static int is_retry_request(const uint8_t *message, size_t count) {
+    return count >= 38 && memcmp(message + 6, retry_random, sizeof retry_random) == 0;
+}
+
+static void note_received(ctls_transport *t, const uint8_t *message, size_t count) {
+    t->messages_in++;
+    t->last_message_in = message[0];
+    switch (message[0]) {
+    case SSL3_MT_CLIENT_HELLO: t->client_hello_due = 0; break;
+    case SSL3_MT_SERVER_HELLO: t->hello_retried |= is_retry_request(message, count); break;
+    case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
+    default: break;
+    }
+}
+
+static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
+    switch (message[0]) {
+    case SSL3_MT_SERVER_HELLO:
+        if (!is_retry_request(message, count)) break;
+        t->hello_retried = t->client_hello_due = 1;
+        t->client_hello_start = t->bytes_in;
+        break;
+    case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
+    // An empty list is 7 bytes in TLS 1.2 and 8 in TLS 1.3 (RFC 8446 §4.4.2).
+    case SSL3_MT_CERTIFICATE: t->certificate_presented = count > 8; break;
+    default: break;
+    }
+}
+
+// OpenSSL calls this for every record header too, which costs two calls that return at once.
+static void note(int is_sent, int version, int type, const void *bytes, size_t count, SSL *ssl,
+                 void *transport) {
+    (void)version, (void)ssl;
+    ctls_transport *t = transport;
+    const uint8_t *message = bytes;
+    if (type == SSL3_RT_HANDSHAKE && count >= 4) {
+        if (is_sent) note_sent(t, message, count);
+        else note_received(t, message, count);
+    } else if (type == SSL3_RT_ALERT && count == 2) {
+        int alert = message[0] << 8 | message[1];
+        if (is_sent) t->last_alert_sent = alert;
+        else t->last_alert_received = alert;
     }
 }
 
@@ -108,7 +158,8 @@ ctls_transport *ctls_transport_attach(SSL *ssl) {
     BIO *bio = method ? BIO_new(method) : NULL;
     if (!bio) return NULL;
     SSL_set_bio(ssl, bio, bio);
-    SSL_set_info_callback(ssl, note);
+    SSL_set_msg_callback(ssl, note);
+    SSL_set_msg_callback_arg(ssl, BIO_get_data(bio));
     return BIO_get_data(bio);
 }
 

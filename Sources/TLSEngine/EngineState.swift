@@ -1,7 +1,8 @@
 // The engine's states.
 //
 //     idle ──start──▶ handshaking ──handshakeCompleted──▶ open ──▶ peerClosed ──▶ closed
-//                                                           └────▶ localClosed ──▶ closed
+//      │           │                                        └────▶ localClosed ──▶ closed
+//      └───close───┴──▶ abandoned
 //     any state ──fail──▶ failed
 //
 // Rule 1: every change of state happens in this file.
@@ -12,7 +13,7 @@
 /// The state of an engine; a pure value.
 struct EngineState: Hashable, Sendable {
     enum Phase: UInt8, CaseIterable, Sendable {
-        case idle, handshaking, open, peerClosed, localClosed, closed, failed
+        case idle, handshaking, open, peerClosed, localClosed, closed, abandoned, failed
     }
 
     enum Event: UInt8, CaseIterable, Sendable {
@@ -37,17 +38,20 @@ struct EngineState: Hashable, Sendable {
             case (.open, .closeNotifySent), (.localClosed, .closeNotifySent): .localClosed
             case (.peerClosed, .closeNotifySent), (.closed, .closeNotifySent): .closed
             // Before the handshake is done nothing can be said in good order: the engine just ends.
-            case (.idle, .closeNotifySent), (.handshaking, .closeNotifySent): .closed
+            case (.idle, .closeNotifySent), (.handshaking, .closeNotifySent),
+                (.abandoned, .closeNotifySent):
+                .abandoned
             case (.idle, .fail), (.handshaking, .fail), (.open, .fail), (.peerClosed, .fail),
-                (.localClosed, .fail), (.closed, .fail), (.failed, .fail):
+                (.localClosed, .fail), (.closed, .fail), (.abandoned, .fail), (.failed, .fail):
                 .failed
             case (.failed, .closeNotifySent): .failed
             case (.open, .start), (.peerClosed, .start), (.localClosed, .start), (.closed, .start),
-                (.failed, .start), (.idle, .handshakeCompleted), (.open, .handshakeCompleted),
-                (.peerClosed, .handshakeCompleted), (.localClosed, .handshakeCompleted),
-                (.closed, .handshakeCompleted), (.failed, .handshakeCompleted),
+                (.abandoned, .start), (.failed, .start), (.idle, .handshakeCompleted),
+                (.open, .handshakeCompleted), (.peerClosed, .handshakeCompleted),
+                (.localClosed, .handshakeCompleted), (.closed, .handshakeCompleted),
+                (.abandoned, .handshakeCompleted), (.failed, .handshakeCompleted),
                 (.idle, .closeNotifyReceived), (.handshaking, .closeNotifyReceived),
-                (.failed, .closeNotifyReceived):
+                (.abandoned, .closeNotifyReceived), (.failed, .closeNotifyReceived):
                 throw IllegalTransition(phase: phase, event: event)
             }
     }
@@ -56,7 +60,7 @@ struct EngineState: Hashable, Sendable {
     var canReceive: Bool {
         switch phase {
         case .open, .localClosed: true
-        case .idle, .handshaking, .peerClosed, .closed, .failed: false
+        case .idle, .handshaking, .peerClosed, .closed, .abandoned, .failed: false
         }
     }
 
@@ -64,7 +68,7 @@ struct EngineState: Hashable, Sendable {
     var canSend: Bool {
         switch phase {
         case .open, .peerClosed: true
-        case .idle, .handshaking, .localClosed, .closed, .failed: false
+        case .idle, .handshaking, .localClosed, .closed, .abandoned, .failed: false
         }
     }
 }

@@ -24,30 +24,39 @@ public struct HandshakeReport: Sendable {
     public var cipherSuite: CipherSuite?
     /// The group of the key exchange.
     public var group: NamedGroup?
-    /// The ephemeral key the peer sent.
+    /// The ephemeral key the peer sent; nil without an exchange of keys, and on a server for finite
+    /// fields in TLS 1.2, which OpenSSL does not keep.
     public var ephemeralKey: EphemeralKey?
     /// The algorithm by which the peer proved its certificate, for example `ecdsa_secp256r1_sha256`.
     public var peerSignatureAlgorithm: String?
-    /// The signature algorithms both sides accept, most preferred first.
+    /// The signature algorithms that the peer accepts of this side, among those this side has, most
+    /// preferred first.
+    ///
+    /// A server learns them from the ClientHello, a client from a CertificateRequest; a client that
+    /// is not asked for a certificate learns none (`SSL_get_shared_sigalgs`).
     public var sharedSignatureAlgorithms: [String]
     /// The negotiated application protocol; nil when none was offered or the offer went unanswered.
     public var alpn: String?
     /// Whether a session was resumed instead of a full handshake.
     public var isResumed: Bool
-    /// Whether a server asked this client for a certificate.
+    /// Whether the server asked for another ClientHello, because it shares no key of the first
+    /// (RFC 8446 §4.1.4); costs a round trip.
+    public var isHelloRetried: Bool
+    /// Whether the server asked the client for a certificate.
     public var clientCertificateRequested: Bool
     /// Whether the server said that it used this client's servername (RFC 6066 §3).
     public var isServernameAcknowledged: Bool
 
-    /// The leaf this side presented.
+    /// The leaf this side presented; nil when it had none to present, was not asked, or resumed.
     public var localCertificate: Certificate?
-    /// The certificates the peer sent, leaf first.
+    /// The certificates the peer sent, leaf first; for a resumed session its leaf alone.
     public var peerChain: [Certificate]
-    /// The chain that was built to an anchor, leaf first; empty when none was.
+    /// The chain that was built to an anchor and is trusted, leaf first; else empty.
     public var verifiedChain: [Certificate]
     /// Why the peer's certificate is not trusted; nil when it is, or when there was none to judge.
     public var verification: VerificationFailure?
-    /// Whether the peer's certificate was verified and trusted.
+    /// Whether the peer's certificate was verified and trusted, in this handshake or in the one whose
+    /// session was resumed.
     public var isPeerTrusted: Bool
     /// What the trust policy gave up, in its own words; empty for a policy that gives up nothing.
     public var concessions: [String]
@@ -62,9 +71,9 @@ public struct HandshakeReport: Sendable {
     public var bytesReceived: UInt64
     /// Ciphertext bytes sent.
     public var bytesSent: UInt64
-    /// Flights of handshake messages received and sent so far.
+    /// Flights of handshake messages received and sent; data behind the handshake does not count.
     public var flights: Int
-    /// Session tickets the peer sent; in TLS 1.3 they come after the handshake.
+    /// Session tickets the peer sent, the first four; in TLS 1.3 they come after the handshake.
     public var tickets: [TicketFacts]
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
@@ -95,9 +104,9 @@ public struct CipherSuite: Hashable, Sendable {
 
 /// The key a peer made for one key exchange.
 public struct EphemeralKey: Hashable, Sendable {
-    /// The kind of key: `DH`, `ECDH`, or the curve's name for X25519 and X448.
+    /// The kind of key: `DH` or `ECDH`.
     public var type: String
-    /// The curve's name for `ECDH`, for example `prime256v1`; else empty.
+    /// The curve's name for `ECDH`, for example `prime256v1` or `X25519`; else empty.
     public var name: String
     /// The size in bits.
     public var size: Int

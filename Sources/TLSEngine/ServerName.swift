@@ -13,18 +13,21 @@ public struct ServerName: Hashable, Sendable, CustomStringConvertible {
 
     /// DNS name or IP address.
     public let kind: Kind
-    /// The name, without a trailing dot; an address without brackets and zone.
+    /// The name, without a trailing dot; an address in its canonical form, without brackets and zone.
     public let text: String
 
     /// Reads a name.
     ///
-    /// - Parameter text: A DNS host name in A-labels of at most 253 bytes, or an IP address.
-    /// - Throws: ``TLSError`` `.invalidServername` when it is neither.
+    /// - Parameter text: A DNS host name in A-labels of at most 253 bytes, with or without a
+    ///   trailing dot, or an IP address without brackets, with or without a zone.
+    /// - Throws: ``TLSError`` `.invalidServername` when it is neither. A name whose last label is a
+    ///   number is neither: it is a mistyped address.
     public init(_ text: String) throws(TLSError) {
-        let unzoned = text.prefix { $0 != "%" }
-        if isIPAddress(String(unzoned)) {
+        // Only an IPv6 address has a zone (RFC 4007 §11).
+        let address = text.contains(":") ? String(text.prefix { $0 != "%" }) : text
+        if let bytes = ipAddressBytes(address) {
             kind = .ipAddress
-            self.text = String(unzoned)
+            self.text = ipAddressText(bytes)
             return
         }
         var name = Substring(text)
@@ -64,6 +67,8 @@ public struct ServerName: Hashable, Sendable, CustomStringConvertible {
                 }
             }
         }
-        return nil
+        let last = name.utf8.split(separator: UInt8(ascii: ".")).last ?? Substring().utf8
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        return last.allSatisfy(digits.contains) ? "the name ends in a number" : nil
     }
 }

@@ -7,17 +7,20 @@ extension TLSEngine {
         switch state.phase {
         case .idle, .handshaking: connection.handshakePhase(role: context.role)
         case .open: .open
-        case .peerClosed, .localClosed, .closed: .closing
+        case .peerClosed, .localClosed, .closed, .abandoned: .closing
         case .failed: failure?.phase ?? .closing
         }
     }
 
     /// Makes the error for a step that just failed.
     ///
-    /// - Parameter reasons: What was in the error queue.
+    /// - Parameters:
+    ///   - reasons: What was in the error queue.
+    ///   - hasReceivedData: Whether the peer has sent application data.
+    /// - Returns: The error, with the cure where that is known.
     func classify(_ reasons: [OpenSSLReason], hasReceivedData: Bool) -> TLSError {
         var error = TLSError(.protocolViolation, phase: phase, reasons: reasons)
-        if let alert = connection.fatalAlertReceived {
+        if let alert = connection.fatalAlert(reasons) {
             error.code = .alertReceived
             error.alert = alert
             error.phase = phaseOfAlert(alert, hasReceivedData: hasReceivedData)
@@ -32,7 +35,14 @@ extension TLSEngine {
             return error
         }
         let isHandshake = state.phase == .idle || state.phase == .handshaking
-        error.code = connection.code(for: reasons, isHandshake: isHandshake)
+        error.code = connection.code(
+            for: reasons,
+            isHandshake: isHandshake,
+            phase: error.phase ?? phase
+        )
+        if error.code == .noSharedParameters {
+            error.phase = context.role == .client ? .serverHello : .clientHello
+        }
         error.detail = detail(for: error.code, reasons)
         error.hint = hint(for: error.code)
         return error
@@ -49,6 +59,7 @@ extension TLSEngine {
     private func detail(for code: TLSError.Code, _ reasons: [OpenSSLReason]) -> String? {
         switch code {
         case .closedDuringHandshake, .truncated, .certificateRejected: nil
+        case .clientHelloTooLarge: "the limit is \(context.policy.limits.clientHelloBytes) bytes"
         case .notTLS: reasons.last.map { "OpenSSL says \($0.text)" }
         default: reasons.last?.text
         }

@@ -40,6 +40,8 @@ extension TLSEngine {
                     hint: "Give a servername, or a name in the trust policy"
                 )
             }
+            // A peer that is only looked at needs no name that a certificate could be for.
+            if trust.acceptsAnything != nil { return try? ServerName(remote) }
             return try ServerName(remote)
         }
     }

@@ -9,6 +9,9 @@ extension TLSEngine {
         let policy = context.policy
         let facts = connection.transportFacts
         let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
+        let isTrustedSession =
+            context.trust.acceptsAnything == nil && record != nil && connection.isResumed
+            && connection.isSessionOfTrustedPeer
         return HandshakeReport(
             role: context.role,
             phase: phase,
@@ -25,13 +28,14 @@ extension TLSEngine {
             sharedSignatureAlgorithms: connection.sharedSignatureAlgorithms,
             alpn: connection.applicationProtocol,
             isResumed: connection.isResumed,
+            isHelloRetried: connection.isHelloRetried,
             clientCertificateRequested: connection.isClientCertificateRequested,
             isServernameAcknowledged: connection.isServernameAcknowledged,
             localCertificate: connection.localCertificate,
             peerChain: connection.peerChain,
-            verifiedChain: connection.verifiedChain,
+            verifiedChain: isTrusted ? connection.verifiedChain : [],
             verification: record?.failure,
-            isPeerTrusted: isTrusted,
+            isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
             alertSent: facts.alertSent,

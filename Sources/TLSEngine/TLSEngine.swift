@@ -61,8 +61,7 @@ public struct TLSEngine: ~Copyable {
     private(set) var failure: TLSError?
     private(set) var hasCompleted = false
     private var hasReceivedData = false
-    /// Handshake messages that were there when application data last came.
-    private var countedMessages: UInt32 = 1
+    private var budget: PostHandshakeBudget
 
     /// Makes an engine.
     ///
@@ -86,7 +85,12 @@ public struct TLSEngine: ~Copyable {
         }
         let judges = context.role == .client || context.policy.clientAuthentication != .none
         let record =
-            judges ? VerificationRecord(trust: context.trust, expectedName: expected) : nil
+            judges
+            ? VerificationRecord(
+                trust: context.trust,
+                hasAnchors: context.hasAnchors,
+                expectedName: expected
+            ) : nil
         let connection = try SSLConnection.make(
             context,
             record: record,
@@ -97,11 +101,14 @@ public struct TLSEngine: ~Copyable {
         self.servername = sent?.text
         self.record = record
         self.connection = connection
+        budget = PostHandshakeBudget(limit: context.policy.limits.postHandshakeMessages)
     }
 
     // MARK: Steps
 
     /// Takes the handshake as far as the input goes.
+    ///
+    /// Once the handshake is done the call does nothing.
     ///
     /// - Parameters:
     ///   - ciphertext: Bytes from the peer, 0...n; none to begin as a client.
@@ -114,19 +121,19 @@ public struct TLSEngine: ~Copyable {
         producing output: inout OutputSpan<UInt8>
     ) throws(TLSError) -> Progress {
         try requireUsable()
+        guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
         try apply(.start)
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
         switch outcome {
         case .done:
-            try completeHandshake()
+            try completeHandshake(&output)
             return Progress(consumed: consumed, wants: .nothing)
-        case .wantsInput:
-            try checkClientHelloSize()
-            return Progress(consumed: consumed, wants: .read)
-        case .wantsOutput:
-            return Progress(consumed: consumed, wants: .write)
-        case .ended, .failed:
-            throw fail()
+        case .wantsInput: return Progress(consumed: consumed, wants: .read)
+        case .wantsOutput: return Progress(consumed: consumed, wants: .write)
+        case .ended:
+            let detail = "the peer said close_notify"
+            throw fail(with: TLSError(.closedDuringHandshake, phase: phase, detail: detail))
+        case .failed: throw fail()
         }
     }
 
@@ -139,9 +146,11 @@ public struct TLSEngine: ~Copyable {
     ///   - ciphertext: Bytes from the peer, 0...n in arrival order.
     ///   - plaintext: Receives application data.
     ///   - output: Receives answers to post-handshake messages, and alerts; send it in any case.
-    /// - Returns: Wants `.read` when all input is used up, `.nothing` when `plaintext` is full,
+    /// - Returns: Wants `.read` when all input is used up; `.nothing` when there may be more
+    ///   without input, because `plaintext` is full or a failure is to be told by the next call;
     ///   `.closed` behind the peer's close_notify.
-    /// - Throws: ``TLSError``, for example `.truncated` or `.badRecord`.
+    /// - Throws: ``TLSError``, for example `.truncated` or `.badRecord`. What was decrypted before
+    ///   is delivered first, by a call that does not throw.
     /// - Complexity: O(n), without allocation.
     /// - Note: OpenSSL `SSL_read_ex`.
     public mutating func receive(
@@ -150,53 +159,33 @@ public struct TLSEngine: ~Copyable {
         producing output: inout OutputSpan<UInt8>
     ) throws(TLSError) -> Progress {
         guard state.canReceive else {
-            try requireUsable()
-            return Progress(consumed: 0, wants: .closed)
+            guard !peerHasClosed else { return Progress(consumed: 0, wants: .closed) }
+            throw unusable()
         }
-        var received = 0
-        let (outcome, consumed) = withWindows(ciphertext, &output) { connection in
-            unsafe plaintext.withUnsafeMutableBufferPointer { buffer, count in
-                guard let base = buffer.baseAddress else { return .done }
-                let capacity = buffer.count
-                while count < capacity {
-                    var got = 0
-                    let outcome = unsafe connection.read(
-                        into: base + count,
-                        count: capacity - count,
-                        got: &got
-                    )
-                    guard outcome == .done else { return outcome }
-                    count += got
-                    received += got
-                    // Saves a call that would only say that it wants input.
-                    if connection.inputLeft == 0, connection.pendingPlaintext == 0 {
-                        return .wantsInput
-                    }
-                }
-                return .done
-            }
+        let before = plaintext.count
+        var spent = budget
+        let (outcome, consumed) = withWindows(ciphertext, &output) {
+            TLSEngine.decrypt(&$0, into: &plaintext, budget: &spent)
         }
-        if received > 0 {
-            hasReceivedData = true
-            countedMessages = connection.handshakeMessages
+        budget = spent
+        let hasReceived = plaintext.count > before
+        if hasReceived { hasReceivedData = true }
+        guard !budget.isExceeded else {
+            let error = fail(with: floodError)
+            if hasReceived { return Progress(consumed: consumed, wants: .nothing) }
+            throw error
         }
         switch outcome {
         case .done: return Progress(consumed: consumed, wants: .nothing)
-        case .wantsInput:
-            try checkPostHandshakeMessages()
-            return Progress(consumed: consumed, wants: .read)
+        case .wantsInput: return Progress(consumed: consumed, wants: .read)
         case .wantsOutput: return Progress(consumed: consumed, wants: .write)
         case .ended:
             try apply(.closeNotifyReceived)
             return Progress(consumed: consumed, wants: .closed)
         case .failed:
-            // What was decrypted before is delivered first; the failure comes with the next step, which
-            // must not wait for more of the peer.
-            guard received == 0 else {
-                _ = fail()
-                return Progress(consumed: consumed, wants: .nothing)
-            }
-            throw fail()
+            let error = fail()
+            if hasReceived { return Progress(consumed: consumed, wants: .nothing) }
+            throw error
         }
     }
 
@@ -206,17 +195,15 @@ public struct TLSEngine: ~Copyable {
     ///   - plaintext: Data to send, 0...n bytes.
     ///   - output: Receives records. At least 17 KiB of room are needed for a full one.
     /// - Returns: Wants `.nothing` when all was taken, `.write` when there is no room for more.
-    /// - Throws: ``TLSError`` `.engineClosed` after ``close(producing:)``.
+    /// - Throws: ``TLSError`` `.handshakeIncomplete` before the handshake is done, `.engineClosed`
+    ///   after ``close(producing:)``.
     /// - Complexity: O(n), without allocation.
     /// - Note: OpenSSL `SSL_write_ex`.
     public mutating func send(
         _ plaintext: Span<UInt8>,
         producing output: inout OutputSpan<UInt8>
     ) throws(TLSError) -> Progress {
-        guard state.canSend else {
-            try requireUsable()
-            throw TLSError(.engineClosed, phase: phase)
-        }
+        guard state.canSend else { throw unusable() }
         var sent = 0
         let (outcome, _) = withWindows(Span(), &output) { connection in
             unsafe plaintext.withUnsafeBufferPointer { buffer in
@@ -247,8 +234,9 @@ public struct TLSEngine: ~Copyable {
     ///
     /// Before the handshake is done nothing can be said, and the engine just ends.
     ///
-    /// - Parameter output: Receives the alert.
+    /// - Parameter output: Receives the alert; 64 bytes of room are enough.
     /// - Returns: `.write` when there was no room for it.
+    /// - Throws: Nothing today; the signature is that of the other steps.
     /// - Note: OpenSSL `SSL_shutdown`.
     public mutating func close(producing output: inout OutputSpan<UInt8>) throws(TLSError)
         -> Progress
@@ -314,46 +302,79 @@ public struct TLSEngine: ~Copyable {
         }
     }
 
-    private mutating func completeHandshake() throws(TLSError) {
-        try apply(.handshakeCompleted)
-        hasCompleted = true
-        countedMessages = connection.handshakeMessages
-        if context.policy.alpnRequired, connection.applicationProtocol == nil {
-            throw fail(
-                with: TLSError(
-                    .noApplicationProtocol,
-                    phase: .finished,
-                    detail: "ALPN is required and the peer chose none",
-                    hint: "Offer a protocol the peer speaks, or do not require ALPN"
+    /// Reads records until there is no more ciphertext or no more room.
+    @inline(__always)
+    private static func decrypt(
+        _ connection: inout SSLConnection,
+        into plaintext: inout OutputSpan<UInt8>,
+        budget: inout PostHandshakeBudget
+    ) -> StepOutcome {
+        unsafe plaintext.withUnsafeMutableBufferPointer { buffer, count in
+            guard let base = buffer.baseAddress else { return .done }
+            let capacity = buffer.count
+            while count < capacity {
+                var got = 0
+                let outcome = unsafe connection.read(
+                    into: base + count,
+                    count: capacity - count,
+                    got: &got
                 )
-            )
+                guard outcome == .done else {
+                    budget.note(connection.messagesReceived)
+                    return outcome
+                }
+                budget.renew(connection.messagesReceived)
+                count += got
+                // Saves a call that would only say that it wants input.
+                if connection.inputLeft == 0, connection.pendingPlaintext == 0 {
+                    return .wantsInput
+                }
+            }
+            return .done
         }
     }
 
-    private mutating func checkClientHelloSize() throws(TLSError) {
-        guard context.role == .server, connection.isBeforeClientHello,
-            connection.bytesIn > UInt64(context.policy.limits.clientHelloBytes)
-        else { return }
-        let limit = context.policy.limits.clientHelloBytes
-        throw fail(
-            with: TLSError(
-                .clientHelloTooLarge,
-                phase: .clientHello,
-                detail: "the limit is \(limit) bytes"
+    private mutating func completeHandshake(
+        _ output: inout OutputSpan<UInt8>
+    ) throws(TLSError) {
+        try apply(.handshakeCompleted)
+        hasCompleted = true
+        connection.endHandshake()
+        budget.begin(connection.messagesReceived)
+        guard let problem = applicationProtocolProblem else { return }
+        // OpenSSL has no call for alert 120 behind the handshake; this way the peer's stream ends
+        // in good order at least.
+        _ = withWindows(Span(), &output) { $0.shutdown() }
+        throw fail(with: problem)
+    }
+
+    /// What is wrong with the peer's choice of an application protocol (RFC 7301 §3.2).
+    ///
+    /// A server has refused by itself; OpenSSL's client takes any answer.
+    private var applicationProtocolProblem: TLSError? {
+        guard context.role == .client else { return nil }
+        guard let choice = connection.applicationProtocol else {
+            guard context.policy.alpnRequired else { return nil }
+            return TLSError(
+                .noApplicationProtocol,
+                phase: .finished,
+                detail: "ALPN is required and the peer chose none",
+                hint: "Offer a protocol the peer speaks, or do not require ALPN"
             )
+        }
+        guard !context.policy.alpn.contains(choice) else { return nil }
+        return TLSError(
+            .protocolViolation,
+            phase: .finished,
+            detail: "the peer chose an application protocol that was not offered"
         )
     }
 
-    private mutating func checkPostHandshakeMessages() throws(TLSError) {
-        let count = connection.handshakeMessages &- countedMessages
-        let limit = context.policy.limits.postHandshakeMessages
-        guard count > UInt32(clamping: limit) else { return }
-        throw fail(
-            with: TLSError(
-                .tooManyPostHandshakeMessages,
-                phase: .open,
-                detail: "the limit is \(limit) without application data between them"
-            )
+    private var floodError: TLSError {
+        TLSError(
+            .tooManyPostHandshakeMessages,
+            phase: .open,
+            detail: "the limit is \(budget.limit) without application data between them"
         )
     }
 
@@ -368,6 +389,13 @@ public struct TLSEngine: ~Copyable {
     /// Throws the failure of before, so that it is told as often as it is asked for.
     private func requireUsable() throws(TLSError) {
         if let failure { throw failure }
+    }
+
+    /// Why no data can flow.
+    private func unusable() -> TLSError {
+        if let failure { return failure }
+        let isEarly = state.phase == .idle || state.phase == .handshaking
+        return TLSError(isEarly ? .handshakeIncomplete : .engineClosed, phase: phase)
     }
 
     private mutating func fail(with known: TLSError? = nil) -> TLSError {

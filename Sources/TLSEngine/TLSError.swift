@@ -38,6 +38,9 @@ public struct TLSError: Error, Sendable {
         case recordOverflow
         /// The ClientHello is larger than ``TLSLimits/clientHelloBytes``.
         case clientHelloTooLarge
+        /// Another handshake message is too large, for example a Certificate over
+        /// ``TLSLimits/certificateChainBytes``.
+        case handshakeMessageTooLarge
         /// No protocol version, cipher suite, group or signature algorithm in common.
         case noSharedParameters
         /// No application protocol in common, or none chosen where one is required.
@@ -74,9 +77,13 @@ public struct TLSError: Error, Sendable {
         case invalidServername
         /// An ALPN protocol is empty, too long, or the list is.
         case invalidApplicationProtocol
+        /// A number in the policy is out of its range.
+        case invalidPolicy
         /// The OpenSSL library that runs is not of major version 3.
         case unsupportedLibrary
-        /// The engine is closed or has failed before.
+        /// Data was sent or received before the handshake was done.
+        case handshakeIncomplete
+        /// This side has closed the engine.
         case engineClosed
         /// OpenSSL failed in a way this package does not know.
         case internalError
@@ -120,15 +127,15 @@ public struct TLSError: Error, Sendable {
     public var category: Category {
         switch code {
         case .alertReceived, .closedDuringHandshake, .truncated, .notTLS, .badRecord,
-            .recordOverflow, .clientHelloTooLarge, .protocolViolation,
-            .tooManyPostHandshakeMessages:
+            .recordOverflow, .clientHelloTooLarge, .handshakeMessageTooLarge,
+            .protocolViolation, .tooManyPostHandshakeMessages:
             .peer
         case .certificateRejected, .weakParameters, .peerCertificateMissing: .policy
         case .noSharedParameters, .noApplicationProtocol: .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
-            .invalidApplicationProtocol, .engineClosed:
+            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -182,6 +189,7 @@ extension TLSError.Code {
         case .badRecord: "a record could not be authenticated"
         case .recordOverflow: "a record is larger than TLS allows"
         case .clientHelloTooLarge: "the ClientHello is larger than the limit"
+        case .handshakeMessageTooLarge: "a handshake message is larger than the limit"
         case .noSharedParameters: "no protocol parameters in common"
         case .noApplicationProtocol: "no application protocol in common"
         case .weakParameters: "the peer's parameters are below the security level"
@@ -200,7 +208,9 @@ extension TLSError.Code {
         case .invalidVersionRange: "no protocol version is left"
         case .invalidServername: "invalid servername"
         case .invalidApplicationProtocol: "invalid ALPN protocol"
+        case .invalidPolicy: "a number in the TLS policy is out of its range"
         case .unsupportedLibrary: "unsupported OpenSSL library"
+        case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"
         case .internalError: "OpenSSL failed"
         }

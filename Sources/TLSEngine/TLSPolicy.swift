@@ -65,9 +65,13 @@ public struct TLSPolicy: Hashable, Sendable {
     }
 }
 
-/// What a peer may cost the engine. Each limit ends the connection with a typed error.
+/// What a peer may cost the engine.
+///
+/// A limit that is passed ends the connection with a typed error. Limits are not negative.
 public struct TLSLimits: Hashable, Sendable {
-    /// Bytes of a ClientHello with its record headers; 64 KiB by default.
+    /// Bytes of one ClientHello with its record headers; 64 KiB by default.
+    ///
+    /// The hello behind a HelloRetryRequest counts anew. OpenSSL takes no hello over 128 KiB.
     public var clientHelloBytes = 65536
     /// Bytes of the peer's certificate message; 100 KiB by default (`SSL_CTX_set_max_cert_list`).
     public var certificateChainBytes = 102_400
@@ -77,7 +81,8 @@ public struct TLSLimits: Hashable, Sendable {
     public var alpnListBytes = 1024
     /// Post-handshake messages that may come without application data between them; 64 by default.
     ///
-    /// KeyUpdates, tickets and renegotiation requests count.
+    /// KeyUpdates, tickets and renegotiation requests count. OpenSSL ends a connection by itself at
+    /// the 33rd empty record in a row.
     public var postHandshakeMessages = 64
 
     /// Makes the default limits.

@@ -61,6 +61,7 @@ public struct TrustPolicy: Hashable, Sendable {
     /// The certificate is judged all the same, and the verdict stands in the report.
     ///
     /// - Parameter reason: Why, for whoever reads the report.
+    /// - Returns: A policy for tools that connect, look and hang up.
     public static func acceptAnything(because reason: String) -> TrustPolicy {
         var policy = TrustPolicy()
         policy.acceptsAnything = reason

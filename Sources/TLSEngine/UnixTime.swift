@@ -18,10 +18,13 @@ public struct UnixTime: Hashable, Comparable, Sendable {
 
 extension UnixTime: CustomStringConvertible {
     /// The time in UTC as RFC 3339 writes it, for example `2027-02-20T09:00:00Z`.
+    ///
+    /// Years beyond 0...9999 are written with as many digits as they need, and a minus sign.
     public var description: String {
         // Days to a civil date by the era method: years begin in March, so the leap day is last.
-        let days = Int64((Double(seconds) / 86400).rounded(.down))
-        let second = seconds - days * 86400
+        let (quotient, remainder) = seconds.quotientAndRemainder(dividingBy: 86400)
+        let days = remainder < 0 ? quotient - 1 : quotient
+        let second = remainder < 0 ? remainder + 86400 : remainder
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -38,7 +41,8 @@ extension UnixTime: CustomStringConvertible {
     }
 
     private func padded(_ value: Int64, _ width: Int) -> String {
-        let digits = String(value)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+        let digits = String(value.magnitude)
+        let zeros = String(repeating: "0", count: max(0, width - digits.count))
+        return (value < 0 ? "-" : "") + zeros + digits
     }
 }

@@ -56,8 +56,24 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     public static let alternativeNameNotCritical = VerificationCode(rawValue: 1003)
     /// A DNS name is not written in A-labels (RFC 5280 §7.2).
     public static let nameNotInALabels = VerificationCode(rawValue: 1004)
-    /// There is no trust anchor at all.
+    /// There is no trust anchor at all; reported under ``TrustPolicy/acceptAnything(because:)``,
+    /// since another policy without anchors makes no context.
     public static let noAnchors = VerificationCode(rawValue: 1005)
+}
+
+extension VerificationCode {
+    /// Whether the number is one of `X509_V_ERR_…`.
+    var isOfOpenSSL: Bool { rawValue < 1000 }
+
+    /// Whether the chain was sound as far as it went, and ended at nothing trusted.
+    var saysNoAnchor: Bool {
+        switch self {
+        case .unableToGetIssuer, .unableToGetIssuerLocally, .unableToVerifyLeaf, .selfSignedLeaf,
+            .selfSignedInChain:
+            true
+        default: false
+        }
+    }
 }
 
 /// Why a certificate was refused.

@@ -41,6 +41,11 @@ public final class EnginePair {
     public var server: Side
     /// The most bytes delivered at once; `Int.max` by default.
     public var chunk = Int.max
+    /// The memory an engine gets for the ciphertext it produces in one step, 64 KiB by default; for
+    /// ``send(_:from:)`` never less than that.
+    public var outputCapacity = 65536
+    /// The memory an engine gets for the plaintext of one step; 64 KiB by default.
+    public var plaintextCapacity = 65536
     /// Bytes delivered so far, by sender.
     public private(set) var delivered: [TLSRole: Int] = [.client: 0, .server: 0]
 
@@ -54,6 +59,7 @@ public final class EnginePair {
     ///   - remoteName: The name or IP address the client connects to.
     ///   - servername: The name the client sends; nil for the default, empty for none.
     ///   - tamper: Changes bytes on their way.
+    /// - Throws: ``TLSError`` `.invalidServername`.
     public init(
         client: TLSContext,
         server: TLSContext,
@@ -95,7 +101,8 @@ public final class EnginePair {
         var sent = 0
         while sent < bytes.count {
             let rest = sent
-            let progress = try produce(role) { engine, output throws(TLSError) in
+            let room = max(outputCapacity, 65536)
+            let progress = try produce(role, room: room) { engine, output throws(TLSError) in
                 try engine.send(bytes.span.extracting(rest..<bytes.count), producing: &output)
             }
             sent += progress.consumed
@@ -105,15 +112,23 @@ public final class EnginePair {
     }
 
     /// Says close_notify on one side and lets the other read it.
+    ///
+    /// - Throws: The error of the side that closes.
     public func close(_ role: TLSRole) throws(TLSError) {
-        _ = try produce(role) { engine, output throws(TLSError) in
-            try engine.close(producing: &output)
+        var wants = TLSEngine.Wants.write
+        while wants == .write {
+            wants = try produce(role) { engine, output throws(TLSError) in
+                try engine.close(producing: &output)
+            }
+            .wants
         }
         settle()
     }
 
-    /// Ends the wire towards one side, as a FIN without close_notify does.
+    /// Ends the wire towards one side, as a FIN without close_notify does; what is on the way to it
+    /// arrives before.
     public func endWire(towards role: TLSRole) {
+        settle()
         withSide(role) { $0.engine.endOfInput() }
         work(role, consuming: [])
         settle()
@@ -176,7 +191,7 @@ public final class EnginePair {
         _ output: inout OutputSpan<UInt8>
     ) throws(TLSError) -> TLSEngine.Progress {
         var progress = TLSEngine.Progress(consumed: 0, wants: .nothing)
-        let plaintext = try [UInt8](capacity: 65536) { plaintext throws(TLSError) in
+        let plaintext = try [UInt8](capacity: plaintextCapacity) { plaintext throws(TLSError) in
             progress = try engine.receive(ciphertext, into: &plaintext, producing: &output)
         }
         arriving[role, default: []] += plaintext
@@ -189,10 +204,11 @@ public final class EnginePair {
     /// Runs a step of one side and puts what it produced on the wire, also when it throws.
     private func produce(
         _ role: TLSRole,
+        room: Int? = nil,
         _ step: (inout TLSEngine, inout OutputSpan<UInt8>) throws(TLSError) -> TLSEngine.Progress
     ) throws(TLSError) -> TLSEngine.Progress {
         var result: Result<TLSEngine.Progress, TLSError>?
-        let produced = [UInt8](capacity: 65536) { output in
+        let produced = [UInt8](capacity: room ?? outputCapacity) { output in
             do throws(TLSError) {
                 switch role {
                 case .client: result = .success(try step(&client.engine, &output))

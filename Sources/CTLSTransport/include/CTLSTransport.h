@@ -7,8 +7,10 @@
 //   may be NULL.
 // - An empty in window asks OpenSSL to come again (`wants_input`), unless `end_of_input` is set:
 //   then it is the end of the peer's stream. A full out window does the same (`wants_output`).
-// - Alerts and handshake messages are noted here by the info callback, so the data path costs no
-//   call into Swift.
+// - Alerts and handshake messages are noted here by OpenSSL's message callback, so the data path
+//   costs no call into Swift.
+// - While a ClientHello is due, no more than `client_hello_limit` bytes are given out; the attempt
+//   to read one more sets `client_hello_overflow` and ends the stream.
 #ifndef CTLSTRANSPORT_H
 #define CTLSTRANSPORT_H
 
@@ -22,14 +24,22 @@ typedef struct ctls_transport {
     uint8_t *out;
     size_t out_length, out_capacity;
     uint64_t bytes_in, bytes_out;
-    int last_alert_received, last_alert_sent; // level << 8 | description, or -1
-    uint32_t handshake_starts;                // 1 for the handshake, then one a post-handshake message
-    uint32_t flights_in, flights_out;
+    uint64_t client_hello_limit, client_hello_start; // bytes; `bytes_in` when the hello became due
+    int last_alert_received, last_alert_sent;        // level << 8 | description, or -1
+    uint32_t messages_in;                            // handshake messages received whole
+    uint32_t flights_in, flights_out;                // of the handshake
     uint32_t tickets; // received in all; the first CTLS_TICKETS are kept below
     struct ctls_ticket {
         uint32_t size, lifetime, early_data; // bytes, seconds, bytes
     } ticket[4];
-    uint8_t end_of_input, wants_input, wants_output, direction, certificate_requested;
+    uint8_t end_of_input, wants_input, wants_output, direction;
+    uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4)
+    uint8_t handshake_done;        // set by the owner: flights are counted no more
+    uint8_t client_hello_due;      // set by a server's owner, then by HelloRetryRequests
+    uint8_t client_hello_overflow; // the hello is over the limit
+    uint8_t hello_retried;         // a HelloRetryRequest was sent or received
+    uint8_t certificate_requested; // a CertificateRequest was sent or received
+    uint8_t certificate_presented; // a Certificate that is not empty was sent
 } ctls_transport;
 
 enum { CTLS_TICKETS = 4 };
@@ -40,6 +50,10 @@ ctls_transport *ctls_transport_attach(SSL *ssl);
 
 /// The transport that was attached to `ssl`.
 ctls_transport *ctls_transport_of(const SSL *ssl);
+
+/// The value of an environment variable; NULL without one, and in a program that runs with more
+/// rights than its user (`secure_getenv`).
+const char *ctls_environment(const char *name);
 
 /// Has clients of `context` note the tickets they receive. Sessions are not kept.
 void ctls_note_tickets(SSL_CTX *context);

@@ -61,7 +61,8 @@ public struct Certificate: Sendable {
             guard let bio = unsafe MemoryBIO(reading: buffer) else {
                 return ErrorQueue.error(.internalError)
             }
-            while let pointer = unsafe PEM_read_bio_X509_AUX(bio.pointer, nil, nil, nil) {
+            // OpenSSL's own callback would ask for a passphrase on the terminal.
+            while let pointer = unsafe PEM_read_bio_X509_AUX(bio.pointer, nil, refuse, nil) {
                 certificates.append(Certificate(unsafe X509Handle(owning: pointer)))
             }
             let reasons = ErrorQueue.drain()
@@ -118,7 +119,18 @@ extension Certificate: CustomStringConvertible {
 /// Text armour around DER (RFC 7468).
 enum PEMText {
     static func isPEM(_ bytes: [UInt8]) -> Bool {
-        // DER of anything read here begins with a SEQUENCE; PEM never does.
-        bytes.first != 0x30
+        // DER of anything read here begins with a SEQUENCE whose length fits, which no text does:
+        // the second character of a text would have to be a control or no ASCII.
+        guard bytes.count >= 2, bytes[0] == 0x30 else { return true }
+        return bytes[1] < 0x80 && Int(bytes[1]) + 2 != bytes.count
     }
 }
+
+/// OpenSSL's `pem_password_cb` for what is never encrypted.
+@c(sockets_refuse_passphrase)
+private func refuse(
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: CInt,
+    _ isWriting: CInt,
+    _ context: UnsafeMutableRawPointer?
+) -> CInt { -1 }

@@ -2,13 +2,10 @@
 
 import COpenSSL
 
-/// Whether a text is an IPv4 or IPv6 address.
-func isIPAddress(_ text: String) -> Bool {
-    ipAddressBytes(text) != nil
-}
-
 /// The 4 or 16 bytes of an address, or nil when the text is none.
 func ipAddressBytes(_ text: String) -> [UInt8]? {
+    // OpenSSL reads with scanf, which takes spaces and signs, and stops at a NUL.
+    guard text.utf8.allSatisfy(isAddressByte) else { return nil }
     ErrorQueue.clear()
     guard let octets = unsafe a2i_IPADDRESS(text) else {
         ErrorQueue.clear()
@@ -18,6 +15,15 @@ func ipAddressBytes(_ text: String) -> [UInt8]? {
     let count = Int(unsafe ASN1_STRING_length(octets))
     guard let start = unsafe ASN1_STRING_get0_data(octets) else { return nil }
     return unsafe Array(UnsafeBufferPointer(start: start, count: count))
+}
+
+private func isAddressByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+        UInt8(ascii: "A")...UInt8(ascii: "F"), UInt8(ascii: "."), UInt8(ascii: ":"):
+        true
+    default: false
+    }
 }
 
 /// An address as text: dotted IPv4, RFC 5952 IPv6; bytes of another length in hexadecimal.

@@ -25,7 +25,9 @@ final class X509Handle: @unchecked Sendable {
     deinit { unsafe X509_free(pointer) }
 }
 
-/// A private key; immutable. OpenSSL wipes it when the last reference goes.
+/// A private key; immutable.
+///
+/// OpenSSL wipes it when the last reference goes.
 @safe
 final class PrivateKeyHandle: @unchecked Sendable {
     let pointer: OpaquePointer

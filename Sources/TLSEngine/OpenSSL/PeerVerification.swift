@@ -4,17 +4,22 @@
 
 import COpenSSL
 
-/// What was found out about one peer's chain. Written during the handshake, under the engine.
+/// What was found out about one peer's chain.
+///
+/// Written during the handshake, under the engine.
 final class VerificationRecord {
     let trust: TrustPolicy
     let expectedName: ServerName?
+    /// Whether there was any anchor to verify against.
+    let hasAnchors: Bool
     /// Set once a chain was judged.
     var wasJudged = false
     /// The first rule that was broken.
     var failure: VerificationFailure?
 
-    init(trust: TrustPolicy, expectedName: ServerName?) {
+    init(trust: TrustPolicy, hasAnchors: Bool, expectedName: ServerName?) {
         self.trust = trust
+        self.hasAnchors = hasAnchors
         self.expectedName = expectedName
     }
 
@@ -37,7 +42,7 @@ final class VerificationRecord {
             return true
         }
         // OpenSSL chooses the alert by this code.
-        let code = failure.code.rawValue < 1000 ? failure.code.rawValue : X509_V_ERR_CERT_REJECTED
+        let code = failure.code.isOfOpenSSL ? failure.code.rawValue : X509_V_ERR_CERT_REJECTED
         unsafe X509_STORE_CTX_set_error(store, code)
         return false
     }
@@ -47,17 +52,26 @@ final class VerificationRecord {
         let text = unsafe X509_verify_cert_error_string(Int(number)).map {
             unsafe String(cString: $0)
         }
-        let code = VerificationCode(rawValue: number)
+        // Without a code the validation itself failed, for want of memory for example.
+        let code = VerificationCode(rawValue: number == X509_V_OK ? X509_V_ERR_UNSPECIFIED : number)
+        guard hasAnchors || !code.saysNoAnchor else {
+            return failure(.noAnchors, "there is no trust anchor", 0, unsafe certificate(of: store))
+        }
         let isNameMismatch = code == .hostnameMismatch || code == .ipAddressMismatch
         return VerificationFailure(
             code: code,
             depth: Int(unsafe X509_STORE_CTX_get_error_depth(store)),
             text: text ?? "X.509 error \(number)",
-            certificate: unsafe X509_STORE_CTX_get_current_cert(store).map {
-                Certificate(unsafe X509Handle(sharing: $0))
-            },
+            certificate: unsafe certificate(of: store),
             expectedName: isNameMismatch ? expectedName?.text : nil
         )
+    }
+
+    /// The certificate that a verdict speaks of.
+    private func certificate(of store: OpaquePointer) -> Certificate? {
+        unsafe X509_STORE_CTX_get_current_cert(store).map {
+            Certificate(unsafe X509Handle(sharing: $0))
+        }
     }
 
     /// The rules of our own, on a chain that OpenSSL accepts; leaf first.
@@ -70,8 +84,10 @@ final class VerificationRecord {
                 Certificate(unsafe X509Handle(sharing: $0))
             }
         }
-        // A leaf that is itself an anchor is trusted as it stands: it is the chain's only member.
+        // A leaf that is itself an anchor is trusted as it stands. It is the chain's only member,
+        // unless its issuer is an anchor too.
         guard chain.count > 1, let leaf = chain.first else { return nil }
+        if case .certificates(let anchors) = trust.anchors, anchors.contains(leaf) { return nil }
         if leaf.isCA {
             return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
         }
@@ -112,7 +128,7 @@ final class VerificationRecord {
         _ code: VerificationCode,
         _ text: String,
         _ depth: Int,
-        _ certificate: Certificate
+        _ certificate: Certificate?
     ) -> VerificationFailure {
         VerificationFailure(code: code, depth: depth, text: text, certificate: certificate)
     }

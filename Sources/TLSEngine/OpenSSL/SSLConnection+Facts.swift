@@ -11,11 +11,7 @@ extension SSLConnection {
         servername: String?,
         expected: ServerName?
     ) throws(TLSError) -> SSLConnection {
-        var connection = try SSLConnection(
-            context: context.handle,
-            role: context.role,
-            record: record
-        )
+        var connection = try SSLConnection(context: context, record: record)
         try connection.setNames(
             servername: servername,
             expected: expected,
@@ -50,99 +46,6 @@ extension SSLConnection {
         }
     }
 
-    /// Whether a server still waits for the ClientHello.
-    var isBeforeClientHello: Bool { unsafe SSL_get_state(ssl) == TLS_ST_BEFORE }
-
-    /// How far the handshake has come, by OpenSSL's state.
-    func handshakePhase(role: TLSRole) -> HandshakePhase {
-        switch unsafe (role, SSL_get_state(ssl)) {
-        case (_, TLS_ST_OK): .open
-        case (.client, TLS_ST_BEFORE), (.client, TLS_ST_CW_CLNT_HELLO): .serverHello
-        case (.client, TLS_ST_CR_SRVR_HELLO), (.client, TLS_ST_CR_ENCRYPTED_EXTENSIONS),
-            (.client, TLS_ST_CR_CERT_REQ), (.client, TLS_ST_CR_CERT),
-            (.client, TLS_ST_CR_CERT_STATUS):
-            .certificate
-        case (.client, TLS_ST_CR_CERT_VRFY), (.client, TLS_ST_CR_KEY_EXCH),
-            (.client, TLS_ST_CR_SRVR_DONE):
-            .keyExchange
-        case (.client, _): .finished
-        case (.server, TLS_ST_BEFORE), (.server, TLS_ST_SR_CLNT_HELLO): .clientHello
-        case (.server, TLS_ST_SR_CERT): .clientAuthentication
-        case (.server, TLS_ST_SR_KEY_EXCH), (.server, TLS_ST_SW_SRVR_DONE),
-            (.server, TLS_ST_SW_KEY_EXCH), (.server, TLS_ST_SW_CERT_REQ):
-            .keyExchange
-        case (.server, _): .finished
-        }
-    }
-
-    /// The fatal alert that ended the connection.
-    var fatalAlertReceived: Alert? {
-        alert(unsafe notes.last_alert_received).flatMap { $0.level == .fatal ? $0 : nil }
-    }
-
-    /// Makes an alert from the note `level << 8 | description`.
-    func alert(_ note: CInt) -> Alert? {
-        guard note >= 0, let level = Alert.Level(rawValue: UInt8(truncatingIfNeeded: note >> 8))
-        else { return nil }
-        return Alert(UInt8(truncatingIfNeeded: note), level: level)
-    }
-
-    /// The code for a failure that is neither an alert of the peer nor a verdict on its chain.
-    func code(for reasons: [OpenSSLReason], isHandshake: Bool) -> TLSError.Code {
-        let numbers = Set(reasons.filter { $0.library == ERR_LIB_SSL }.map(\.reason))
-        let has = { (candidates: [Int32]) in !numbers.isDisjoint(with: candidates) }
-        if has([SSL_R_UNEXPECTED_EOF_WHILE_READING])
-            || (reasons.isEmpty && hasEndOfInput)
-        {
-            return isHandshake ? .closedDuringHandshake : .truncated
-        }
-        if has([SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER]) {
-            return isHandshake && flightsIn <= 1 ? .notTLS : .badRecord
-        }
-        let table: [(TLSError.Code, [Int32])] = [
-            (.noApplicationProtocol, [SSL_R_NO_APPLICATION_PROTOCOL]),
-            (.peerCertificateMissing, [SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE]),
-            (
-                .recordOverflow,
-                [
-                    SSL_R_PACKET_LENGTH_TOO_LONG, SSL_R_DATA_LENGTH_TOO_LONG,
-                    SSL_R_ENCRYPTED_LENGTH_TOO_LONG, SSL_R_EXCESSIVE_MESSAGE_SIZE,
-                ]
-            ),
-            (
-                .badRecord,
-                [
-                    SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, SSL_R_BAD_RECORD_TYPE,
-                    SSL_R_RECORD_LENGTH_MISMATCH, SSL_R_RECORD_TOO_SMALL,
-                    SSL_R_DECRYPTION_FAILED,
-                ]
-            ),
-            (
-                .noSharedParameters,
-                [
-                    SSL_R_NO_SHARED_CIPHER, SSL_R_UNSUPPORTED_PROTOCOL,
-                    SSL_R_NO_PROTOCOLS_AVAILABLE, SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
-                    SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS,
-                    SSL_R_NO_SUITABLE_GROUPS, SSL_R_VERSION_TOO_LOW, SSL_R_VERSION_TOO_HIGH,
-                    SSL_R_NO_CIPHERS_AVAILABLE, SSL_R_WRONG_SIGNATURE_TYPE,
-                ]
-            ),
-            (
-                .weakParameters,
-                [
-                    SSL_R_DH_KEY_TOO_SMALL, SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL,
-                    SSL_R_CA_MD_TOO_WEAK,
-                ]
-            ),
-        ]
-        if let match = table.first(where: { has($0.1) }) { return match.0 }
-        let isInternal = has([Int32(ERR_R_INTERNAL_ERROR), Int32(ERR_R_MALLOC_FAILURE)])
-        return isInternal ? .internalError : .protocolViolation
-    }
-
-    private var hasEndOfInput: Bool { unsafe notes.end_of_input == 1 }
-    private var flightsIn: UInt32 { unsafe notes.flights_in }
-
     /// The negotiated application protocol.
     var applicationProtocol: String? {
         var start: UnsafePointer<UInt8>?
@@ -176,7 +79,9 @@ extension SSLConnection {
 
     var isResumed: Bool { unsafe SSL_session_reused(ssl) == 1 }
 
-    /// The group of the key exchange. OpenSSL tells NIDs, and for groups it has none for the number.
+    /// The group of the key exchange.
+    ///
+    /// OpenSSL tells NIDs, and for groups that have none the number on the wire.
     var group: NamedGroup? {
         // OpenSSL 3.0 follows the session's pointer without a look; there is none before the hello.
         guard unsafe SSL_get_session(ssl) != nil else { return nil }
@@ -196,7 +101,8 @@ extension SSLConnection {
     var ephemeralKey: EphemeralKey? {
         var pointer: OpaquePointer?
         guard unsafe cssl_get_peer_tmp_key(ssl, &pointer) == 1, let key = unsafe pointer else {
-            return nil
+            // A TLS 1.2 server has dropped the client's key by now; its group tells the same.
+            return isResumed ? nil : group?.ephemeralKey
         }
         defer { unsafe EVP_PKEY_free(key) }
         let bits = Int(unsafe EVP_PKEY_get_bits(key))
@@ -212,9 +118,9 @@ extension SSLConnection {
                 name: String(decoding: name, as: UTF8.self),
                 size: bits
             )
-        case let number:
-            let name = unsafe OBJ_nid2sn(number).map { unsafe String(cString: $0) } ?? "unknown"
-            return EphemeralKey(type: "ECDH", name: name, size: bits)
+        default:
+            let name = unsafe EVP_PKEY_get0_type_name(key).map { unsafe String(cString: $0) }
+            return EphemeralKey(type: "ECDH", name: name ?? "unknown", size: bits)
         }
     }
 
@@ -245,8 +151,12 @@ extension SSLConnection {
         }
     }
 
+    /// The leaf that was sent; OpenSSL also tells one that was only configured.
     var localCertificate: Certificate? {
-        unsafe SSL_get_certificate(ssl).map { Certificate(unsafe X509Handle(sharing: $0)) }
+        guard unsafe notes.certificate_presented == 1 else { return nil }
+        return unsafe SSL_get_certificate(ssl).map {
+            Certificate(unsafe X509Handle(sharing: $0))
+        }
     }
 
     /// What the peer sent, leaf first, in both roles: a server's list lacks the leaf.
@@ -262,6 +172,11 @@ extension SSLConnection {
         return chain
     }
 
+    /// Whether the session that was resumed is of a peer whose certificate was trusted.
+    var isSessionOfTrustedPeer: Bool {
+        unsafe SSL_get0_peer_certificate(ssl) != nil && SSL_get_verify_result(ssl) == X509_V_OK
+    }
+
     var verifiedChain: [Certificate] {
         unsafe certificates(SSL_get0_verified_chain(ssl))
     }
@@ -275,10 +190,13 @@ extension SSLConnection {
         }
     }
 
-    /// Whether a server asked this client for a certificate.
+    /// Whether the server asked the client for a certificate.
     var isClientCertificateRequested: Bool {
         unsafe notes.certificate_requested == 1
     }
+
+    /// Whether the server asked for another ClientHello (RFC 8446 §4.1.4).
+    var isHelloRetried: Bool { unsafe notes.hello_retried == 1 }
 
     var ocspResponse: [UInt8]? {
         var start: UnsafePointer<UInt8>?
@@ -308,6 +226,20 @@ extension SSLConnection {
                 lifetime: Int($0.lifetime),
                 earlyData: Int($0.early_data)
             )
+        }
+    }
+}
+
+extension NamedGroup {
+    /// A key of the group as OpenSSL would describe it.
+    fileprivate var ephemeralKey: EphemeralKey? {
+        switch self {
+        case .secp256r1: EphemeralKey(type: "ECDH", name: "prime256v1", size: 256)
+        case .secp384r1: EphemeralKey(type: "ECDH", name: "secp384r1", size: 384)
+        case .secp521r1: EphemeralKey(type: "ECDH", name: "secp521r1", size: 521)
+        case .x25519: EphemeralKey(type: "ECDH", name: "X25519", size: 253)
+        case .x448: EphemeralKey(type: "ECDH", name: "X448", size: 448)
+        default: nil
         }
     }
 }

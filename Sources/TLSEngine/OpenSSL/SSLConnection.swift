@@ -29,14 +29,13 @@ struct SSLConnection: ~Copyable {
 
     /// Makes a connection from a context.
     ///
-    /// - Parameter record: Where the verdict on the peer goes; must outlive the connection.
-    init(
-        context: SSLContextHandle,
-        role: TLSRole,
-        record: VerificationRecord?
-    ) throws(TLSError) {
+    /// - Parameters:
+    ///   - context: The configuration; OpenSSL keeps a reference of its own to what it needs.
+    ///   - record: Where the verdict on the peer goes; must outlive the connection.
+    /// - Throws: ``TLSError`` `.internalError` when out of memory.
+    init(context: TLSContext, record: VerificationRecord?) throws(TLSError) {
         ErrorQueue.clear()
-        guard let ssl = unsafe SSL_new(context.pointer) else {
+        guard let ssl = unsafe SSL_new(context.handle.pointer) else {
             throw ErrorQueue.error(.internalError)
         }
         guard let transport = unsafe ctls_transport_attach(ssl) else {
@@ -45,9 +44,13 @@ struct SSLConnection: ~Copyable {
         }
         unsafe self.ssl = ssl
         unsafe self.transport = transport
-        switch role {
+        switch context.role {
         case .client: unsafe SSL_set_connect_state(ssl)
-        case .server: unsafe SSL_set_accept_state(ssl)
+        case .server:
+            unsafe SSL_set_accept_state(ssl)
+            unsafe transport.pointee.client_hello_due = 1
+            let limit = UInt64(context.policy.limits.clientHelloBytes)
+            unsafe transport.pointee.client_hello_limit = limit
         }
         if let record {
             let pointer = unsafe Unmanaged.passUnretained(record).toOpaque()
@@ -60,12 +63,15 @@ struct SSLConnection: ~Copyable {
     /// The counters and notes of the BIO.
     var notes: ctls_transport { unsafe transport.pointee }
 
-    /// Handshakes and post-handshake messages so far; 1 when the handshake is done.
+    /// Handshake messages received so far, those after the handshake included.
     @inline(__always)
-    var handshakeMessages: UInt32 { unsafe transport.pointee.handshake_starts }
+    var messagesReceived: UInt32 { unsafe transport.pointee.messages_in }
 
-    /// Ciphertext bytes consumed so far.
-    var bytesIn: UInt64 { unsafe transport.pointee.bytes_in }
+    /// Ends what is counted and limited during the handshake only.
+    mutating func endHandshake() {
+        unsafe transport.pointee.handshake_done = 1
+        unsafe transport.pointee.client_hello_due = 0
+    }
 
     /// Tells the BIO that no more ciphertext will come.
     mutating func setEndOfInput() {

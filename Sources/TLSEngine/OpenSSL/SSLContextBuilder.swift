@@ -8,11 +8,33 @@ struct SSLContextBuilder {
     let role: TLSRole
     let policy: TLSPolicy
 
+    /// Refuses numbers that no connection could work with.
+    func checkNumbers() throws(TLSError) {
+        let limits = policy.limits
+        let ranges: [(String, Int, ClosedRange<Int>)] = [
+            ("ticketCount", policy.ticketCount, 0...16),
+            ("clientHelloBytes", limits.clientHelloBytes, 1...Int.max),
+            ("certificateChainBytes", limits.certificateChainBytes, 1...Int.max),
+            ("certificateChainDepth", limits.certificateChainDepth, 0...Int(Int32.max)),
+            ("alpnListBytes", limits.alpnListBytes, 0...65535),
+            ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
+        ]
+        for (name, value, range) in ranges where !range.contains(value) {
+            throw TLSError(
+                .invalidPolicy,
+                detail: "\(name) is \(value), not \(range.lowerBound)...\(range.upperBound)"
+            )
+        }
+    }
+
     func setFundamentals() {
         let context = unsafe handle.pointer
         // A write takes one record at a time and may come again from another address; both ways of
         // working are what a nonblocking caller with its own buffers needs.
-        let modes = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+        // A peer gets the chain it was given, not one completed from what this side trusts.
+        let modes =
+            SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+            | SSL_MODE_NO_AUTO_CHAIN
         unsafe cssl_ctx_set_mode(context, Int(modes))
         unsafe SSL_CTX_set_options(context, cssl_op_no_renegotiation() | cssl_op_no_compression())
         // TLS 1.2 clients and servers resume by tickets; a cache of ours would only hold memory.
@@ -87,9 +109,50 @@ struct SSLContextBuilder {
         }
     }
 
+    /// Refuses suites that are named and cannot be used.
+    ///
+    /// OpenSSL passes over them: a server that was meant to speak only those would speak nothing,
+    /// or only the others. Comes last, since it depends on everything else.
+    func checkSuites(_ versions: ClosedRange<ProtocolVersion>) throws(TLSError) {
+        guard let names = policy.cipherAlgorithms else { return }
+        let suites = try CipherSuiteList(names)
+        ErrorQueue.clear()
+        guard let ssl = unsafe SSL_new(handle.pointer) else {
+            throw ErrorQueue.error(.internalError)
+        }
+        defer { unsafe SSL_free(ssl) }
+        let stack = unsafe SSL_get1_supported_ciphers(ssl)
+        defer { unsafe cssl_cipher_stack_free(stack) }
+        let usable = Set(
+            unsafe (0..<max(0, cssl_cipher_stack_count(stack))).compactMap { place in
+                unsafe cssl_cipher_stack_value(stack, place).map { unsafe CipherSuite($0).name }
+            }
+        )
+        let wanted =
+            (versions.upperBound >= .tls13 ? suites.tls13 : [])
+            + (versions.lowerBound <= .tls12 ? suites.tls12 : [])
+        guard let unusable = wanted.first(where: { !usable.contains($0) }) else { return }
+        throw TLSError(
+            .invalidCipherSuite,
+            detail: "\(unusable) cannot be used",
+            hint: "It is below this system's security level, or needs a preshared key"
+        )
+    }
+
     func setIdentities(_ identities: [TLSIdentity]) throws(TLSError) {
         let context = unsafe handle.pointer
+        var types: Set<String> = []
         for identity in identities {
+            // OpenSSL has one place for each type, whatever the curve: the second would replace
+            // the first.
+            let type = identity.certificate.publicKey.type
+            guard types.insert(type).inserted else {
+                throw TLSError(
+                    .invalidCertificate,
+                    detail: "two identities have keys of type \(type)",
+                    hint: "Give one identity for each type of key"
+                )
+            }
             ErrorQueue.clear()
             // A key too small for the security level is refused here, with OpenSSL's reason.
             guard
@@ -107,14 +170,18 @@ struct SSLContextBuilder {
         }
     }
 
-    func setTrust(_ trust: TrustPolicy) throws(TLSError) {
+    /// Sets whom to trust.
+    ///
+    /// - Returns: Whether there is any anchor; always, unless the policy accepts anything.
+    func setTrust(_ trust: TrustPolicy) throws(TLSError) -> Bool {
         let context = unsafe handle.pointer
-        if trust.acceptsAnything == nil {
+        var hasAnchors = true
+        do throws(TLSError) {
             let store = try TrustStore.store(for: trust.anchors)
             unsafe cssl_ctx_set1_cert_store(context, store.pointer)
-        } else if let store = try? TrustStore.store(for: trust.anchors) {
-            // Nothing is refused, but the verdict that is reported should be the real one.
-            unsafe cssl_ctx_set1_cert_store(context, store.pointer)
+        } catch {
+            guard trust.acceptsAnything != nil, error.code == .emptyTrustStore else { throw error }
+            hasAnchors = false
         }
         let parameters = unsafe SSL_CTX_get0_param(context)
         var flags = UInt(X509_V_FLAG_TRUSTED_FIRST)
@@ -136,6 +203,7 @@ struct SSLContextBuilder {
             case (.server, .none): SSL_VERIFY_NONE
             }
         unsafe SSL_CTX_set_verify(context, mode, nil)
+        return hasAnchors
     }
 
     /// Tells clients whose certificates are welcome (RFC 8446 §4.2.4).
@@ -184,9 +252,6 @@ struct SSLContextBuilder {
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
         guard role == .server else { return }
-        guard (0...16).contains(policy.ticketCount) else {
-            throw TLSError(.internalError, detail: "ticketCount is 0...16")
-        }
         let context = unsafe handle.pointer
         if policy.ticketCount == 0 { unsafe SSL_CTX_set_options(context, cssl_op_no_ticket()) }
         unsafe SSL_CTX_set_num_tickets(context, policy.ticketCount)
@@ -197,7 +262,7 @@ struct SSLContextBuilder {
         label += Array(policy.clientAuthentication.rawValue.utf8)
         if policy.clientAuthentication != .none {
             label.append(0)
-            label += Array("\(trust.strictness)".utf8)
+            label += Array("\(trust.strictness), \(trust.acceptsAnything != nil)".utf8)
             if case .certificates(let anchors) = trust.anchors {
                 for anchor in anchors { label += anchor.sha256Fingerprint }
             }

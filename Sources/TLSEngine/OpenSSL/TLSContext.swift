@@ -21,6 +21,8 @@ public final class TLSContext: Sendable {
     let handle: SSLContextHandle
     /// The versions left after the suites were looked at.
     let versions: ClosedRange<ProtocolVersion>
+    /// Whether there is any anchor to verify a peer against.
+    let hasAnchors: Bool
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
@@ -30,7 +32,7 @@ public final class TLSContext: Sendable {
     ///   - role: Which side its engines play.
     ///   - policy: What to speak.
     ///   - identities: Who this side is; a server needs at least one, and may have one for each
-    ///     type of key.
+    ///     type of key (EC, RSA, RSA-PSS, Ed25519, Ed448); the client's abilities choose.
     ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
     /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
     public init(
@@ -50,15 +52,16 @@ public final class TLSContext: Sendable {
         }
         let handle = unsafe SSLContextHandle(owning: pointer)
         let builder = SSLContextBuilder(handle: handle, role: role, policy: policy)
+        try builder.checkNumbers()
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
         try builder.setIdentities(identities)
-        if role == .client || policy.clientAuthentication != .none {
-            try builder.setTrust(trust)
-        }
+        let judges = role == .client || policy.clientAuthentication != .none
+        hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
+        try builder.checkSuites(versions)
         self.handle = handle
         self.role = role
         self.policy = policy

@@ -17,7 +17,9 @@ public struct TLSIdentity: Sendable {
     /// - Parameters:
     ///   - certificate: The chain in PEM, leaf first, or one certificate in DER.
     ///   - privateKey: The leaf's key in PEM or DER: PKCS#8, encrypted or not, or a traditional form.
-    ///   - passphrase: Opens an encrypted key. OpenSSL never asks on the terminal.
+    ///   - passphrase: Opens an encrypted key, at most 1,024 bytes of UTF-8; ignored for a key that
+    ///     is not encrypted. OpenSSL never asks on the terminal. The copy that is made of it is
+    ///     wiped; the string itself cannot be.
     /// - Throws: ``TLSError`` `.invalidCertificate`, `.invalidPrivateKey`, `.wrongPassphrase` or
     ///   `.keyMismatch`.
     /// - Note: OpenSSL `PEM_read_bio_PrivateKey`, `X509_check_private_key`.
@@ -74,7 +76,8 @@ extension PrivateKeyHandle {
         let pointer = unsafe bytes.withUnsafeBytes { key -> OpaquePointer? in
             guard let bio = unsafe MemoryBIO(reading: key) else { return nil }
             return unsafe secret.withUnsafeMutableBytes { secret -> OpaquePointer? in
-                var phrase = unsafe Passphrase(bytes: UnsafeRawBufferPointer(secret))
+                let given = passphrase == nil ? nil : UnsafeRawBufferPointer(secret)
+                var phrase = unsafe Passphrase(bytes: given)
                 return unsafe withUnsafeMutablePointer(to: &phrase) { phrase in
                     defer { isEncrypted = unsafe phrase.pointee.wasAsked }
                     guard PEMText.isPEM(bytes) else {
@@ -110,8 +113,9 @@ extension PrivateKeyHandle {
 /// What the passphrase callback gives and notes.
 @safe
 private struct Passphrase {
-    // Valid during the one call that the callback belongs to.
-    var bytes: UnsafeRawBufferPointer
+    // Valid during the one call that the callback belongs to; nil without a passphrase, which is
+    // not the same as an empty one.
+    var bytes: UnsafeRawBufferPointer?
     var wasAsked = false
 }
 
@@ -126,8 +130,7 @@ private func givePassphrase(
     guard let buffer = unsafe buffer, let context = unsafe context else { return -1 }
     let phrase = unsafe context.assumingMemoryBound(to: Passphrase.self)
     unsafe phrase.pointee.wasAsked = true
-    let bytes = unsafe phrase.pointee.bytes
-    guard unsafe !bytes.isEmpty, bytes.count <= Int(size) else { return -1 }
+    guard let bytes = unsafe phrase.pointee.bytes, bytes.count <= Int(size) else { return -1 }
     unsafe UnsafeMutableRawBufferPointer(start: buffer, count: Int(size)).copyMemory(from: bytes)
     return CInt(bytes.count)
 }

@@ -2,6 +2,7 @@
 // 140 certificates for each context costs more than a handshake.
 
 import COpenSSL
+import CTLSTransport
 import Synchronization
 
 enum TrustStore {
@@ -33,8 +34,8 @@ enum TrustStore {
 
     private static func loadSystemStore() throws(TLSError) -> X509StoreHandle {
         let store = try makeStore()
-        let fileVariable = unsafe cssl_environment(X509_get_default_cert_file_env())
-        let directoryVariable = unsafe cssl_environment(X509_get_default_cert_dir_env())
+        let fileVariable = unsafe ctls_environment(X509_get_default_cert_file_env())
+        let directoryVariable = unsafe ctls_environment(X509_get_default_cert_dir_env())
         if let fileVariable = unsafe fileVariable {
             _ = unsafe X509_STORE_load_file(store.pointer, fileVariable)
         }

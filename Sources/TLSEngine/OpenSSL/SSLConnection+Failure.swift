@@ -1,0 +1,150 @@
+// Where a handshake stands and why it failed, from OpenSSL's state, its error queue, and the notes
+// of the BIO.
+
+import COpenSSL
+import CTLSTransport
+
+extension SSLConnection {
+    /// How far the handshake has come.
+    ///
+    /// OpenSSL enters a message's state with its header; until the message is there whole, the
+    /// connection still waits for it.
+    func handshakePhase(role: TLSRole) -> HandshakePhase {
+        switch role {
+        case .client: clientPhase
+        case .server: serverPhase
+        }
+    }
+
+    private var clientPhase: HandshakePhase {
+        switch unsafe SSL_get_state(ssl) {
+        case TLS_ST_OK: .open
+        case TLS_ST_BEFORE, TLS_ST_CW_CLNT_HELLO: .serverHello
+        case TLS_ST_CR_SRVR_HELLO:
+            Int32(unsafe notes.last_message_in) == SSL3_MT_SERVER_HELLO
+                ? .certificate : .serverHello
+        case TLS_ST_CR_ENCRYPTED_EXTENSIONS, TLS_ST_CR_CERT_REQ, TLS_ST_CR_CERT,
+            TLS_ST_CR_CERT_STATUS:
+            .certificate
+        case TLS_ST_CR_CERT_VRFY, TLS_ST_CR_KEY_EXCH, TLS_ST_CR_SRVR_DONE: .keyExchange
+        default: .finished
+        }
+    }
+
+    private var serverPhase: HandshakePhase {
+        if unsafe notes.client_hello_due == 1 { return .clientHello }
+        let last = Int32(unsafe notes.last_message_in)
+        if isClientCertificateRequested,
+            last == SSL3_MT_CLIENT_HELLO || last == SSL3_MT_CERTIFICATE
+        {
+            return .clientAuthentication
+        }
+        return switch unsafe SSL_get_state(ssl) {
+        case TLS_ST_OK: .open
+        case TLS_ST_BEFORE, TLS_ST_SR_CLNT_HELLO: .clientHello
+        case TLS_ST_SR_CERT, TLS_ST_SR_CERT_VRFY: .clientAuthentication
+        case TLS_ST_SR_KEY_EXCH, TLS_ST_SW_SRVR_DONE, TLS_ST_SW_KEY_EXCH, TLS_ST_SW_CERT_REQ:
+            .keyExchange
+        default: .finished
+        }
+    }
+
+    /// The alert by which the peer ended the connection.
+    ///
+    /// TLS 1.3 takes every alert but two for fatal, whatever level it came with (RFC 8446 §6); such
+    /// an alert shows in the error queue.
+    ///
+    /// - Parameter reasons: What was in the error queue.
+    /// - Returns: The alert as a fatal one; nil when it was another thing that ended the connection.
+    func fatalAlert(_ reasons: [OpenSSLReason]) -> Alert? {
+        guard let alert = alert(unsafe notes.last_alert_received) else { return nil }
+        guard alert.level != .fatal else { return alert }
+        let number = SSL_AD_REASON_OFFSET + Int32(alert.code)
+        let hasEnded = reasons.contains { $0.library == ERR_LIB_SSL && $0.reason == number }
+        return hasEnded ? Alert(alert.code) : nil
+    }
+
+    /// Makes an alert from the note `level << 8 | description`.
+    func alert(_ note: CInt) -> Alert? {
+        guard note >= 0, let level = Alert.Level(rawValue: UInt8(truncatingIfNeeded: note >> 8))
+        else { return nil }
+        return Alert(UInt8(truncatingIfNeeded: note), level: level)
+    }
+
+    /// The code for a failure that is neither an alert of the peer nor a verdict on its chain.
+    ///
+    /// - Parameters:
+    ///   - reasons: What was in the error queue. The data path does not empty it before a call, so
+    ///     only the last entry of the SSL library is sure to belong to the failure.
+    ///   - isHandshake: Whether the handshake was under way.
+    ///   - phase: Where it stood.
+    /// - Returns: The code.
+    func code(
+        for reasons: [OpenSSLReason],
+        isHandshake: Bool,
+        phase: HandshakePhase
+    ) -> TLSError.Code {
+        if unsafe notes.client_hello_overflow == 1 { return .clientHelloTooLarge }
+        if alert(unsafe notes.last_alert_sent) == .noApplicationProtocol {
+            return .noApplicationProtocol
+        }
+        guard let reason = reasons.last(where: { $0.library == ERR_LIB_SSL })?.reason else {
+            if unsafe notes.end_of_input == 1 {
+                return isHandshake ? .closedDuringHandshake : .truncated
+            }
+            return .internalError
+        }
+        switch reason {
+        case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+            return isHandshake ? .closedDuringHandshake : .truncated
+        case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER:
+            // Later it is a record that lost its form, not a peer that never spoke TLS.
+            return isHandshake && messagesReceived == 0 ? .notTLS : .badRecord
+        case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+            return phase == .clientHello ? .clientHelloTooLarge : .handshakeMessageTooLarge
+        default: return codes[reason] ?? .protocolViolation
+        }
+    }
+}
+
+/// The codes of OpenSSL's reasons that mean the same everywhere.
+private let codes: [Int32: TLSError.Code] = {
+    let table: [(TLSError.Code, [Int32])] = [
+        (.noApplicationProtocol, [SSL_R_NO_APPLICATION_PROTOCOL]),
+        (.peerCertificateMissing, [SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE]),
+        (
+            .recordOverflow,
+            [
+                SSL_R_PACKET_LENGTH_TOO_LONG, SSL_R_DATA_LENGTH_TOO_LONG,
+                SSL_R_ENCRYPTED_LENGTH_TOO_LONG,
+            ]
+        ),
+        (
+            .badRecord,
+            [
+                SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, SSL_R_BAD_RECORD_TYPE,
+                SSL_R_RECORD_LENGTH_MISMATCH, SSL_R_RECORD_TOO_SMALL, SSL_R_DECRYPTION_FAILED,
+            ]
+        ),
+        (
+            .noSharedParameters,
+            [
+                SSL_R_NO_SHARED_CIPHER, SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_NO_PROTOCOLS_AVAILABLE,
+                SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SUITABLE_KEY_SHARE,
+                SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS, SSL_R_NO_SUITABLE_GROUPS,
+                SSL_R_VERSION_TOO_LOW, SSL_R_VERSION_TOO_HIGH, SSL_R_NO_CIPHERS_AVAILABLE,
+                SSL_R_WRONG_SIGNATURE_TYPE,
+            ]
+        ),
+        (
+            .weakParameters,
+            [
+                SSL_R_DH_KEY_TOO_SMALL, SSL_R_EE_KEY_TOO_SMALL, SSL_R_CA_KEY_TOO_SMALL,
+                SSL_R_CA_MD_TOO_WEAK,
+            ]
+        ),
+        (.internalError, [Int32(ERR_R_INTERNAL_ERROR), Int32(ERR_R_MALLOC_FAILURE)]),
+    ]
+    let pairs = table.flatMap { code, reasons in reasons.map { ($0, code) } }
+    return Dictionary(uniqueKeysWithValues: pairs)
+}()
