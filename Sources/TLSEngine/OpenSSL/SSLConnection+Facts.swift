@@ -83,7 +83,7 @@ extension SSLConnection {
     ///
     /// OpenSSL tells NIDs, and for groups that have none the number on the wire.
     var group: NamedGroup? {
-        // OpenSSL 3.0 follows the session's pointer without a look; there is none before the hello.
+        // OpenSSL reads through the session without a look.
         guard unsafe SSL_get_session(ssl) != nil else { return nil }
         let number = unsafe cssl_get_negotiated_group(ssl)
         guard number != NID_undef else { return nil }

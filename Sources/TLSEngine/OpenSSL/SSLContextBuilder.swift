@@ -96,16 +96,19 @@ struct SSLContextBuilder {
         let context = unsafe handle.pointer
         if let groups = policy.groups {
             let list = groups.joined(separator: ":")
-            guard !groups.isEmpty, unsafe cssl_ctx_set1_groups_list(context, list) == 1 else {
-                throw ErrorQueue.error(.invalidGroup, list)
+            guard !list.isEmpty, unsafe cssl_ctx_set1_groups_list(context, list) == 1 else {
+                throw ErrorQueue.error(.invalidGroup, list.isEmpty ? "the list is empty" : list)
             }
         }
         if let algorithms = policy.signatureAlgorithms {
             let list = algorithms.joined(separator: ":")
-            guard !algorithms.isEmpty,
+            guard !list.isEmpty,
                 unsafe cssl_ctx_set1_sigalgs_list(context, list) == 1,
                 unsafe cssl_ctx_set1_client_sigalgs_list(context, list) == 1
-            else { throw ErrorQueue.error(.invalidSignatureAlgorithm, list) }
+            else {
+                let detail = list.isEmpty ? "the list is empty" : list
+                throw ErrorQueue.error(.invalidSignatureAlgorithm, detail)
+            }
         }
     }
 
