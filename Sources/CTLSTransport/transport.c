@@ -137,13 +137,15 @@ static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     }
 }
 
-// OpenSSL calls this for every record header too, which costs two calls that return at once.
+// OpenSSL calls this for every record header too: a few instructions a record.
 static void note(int is_sent, int version, int type, const void *bytes, size_t count, SSL *ssl,
                  void *transport) {
     (void)version, (void)ssl;
     ctls_transport *t = transport;
     const uint8_t *message = bytes;
-    if (type == SSL3_RT_HANDSHAKE && count >= 4) {
+    if (type == SSL3_RT_HEADER) {
+        if (!is_sent && count == 5) t->last_record_type = message[0];
+    } else if (type == SSL3_RT_HANDSHAKE && count >= 4) {
         if (is_sent) note_sent(t, message, count);
         else note_received(t, message, count);
     } else if (type == SSL3_RT_ALERT && count == 2) {

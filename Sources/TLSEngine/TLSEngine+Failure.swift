@@ -84,7 +84,9 @@ extension TLSEngine {
     }
 
     private func hint(for alert: Alert) -> String? {
-        switch alert {
+        // Behind the handshake these say something else, and nothing that could be cured.
+        if hasCompleted, !alert.judgesCertificate, alert != .certificateRequired { return nil }
+        return switch alert {
         case .unrecognizedName: "The server knows no host of this name: check the servername"
         case .noApplicationProtocol: "The server speaks none of the offered ALPN protocols"
         case .protocolVersion: "The peer accepts none of the offered TLS versions"

@@ -8,6 +8,7 @@ extension TLSEngine {
     public var report: HandshakeReport {
         let policy = context.policy
         let facts = connection.transportFacts
+        let peerChain = connection.peerChain
         let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
         let isTrustedSession =
             context.trust.acceptsAnything == nil && record != nil && connection.isResumed
@@ -32,7 +33,7 @@ extension TLSEngine {
             clientCertificateRequested: connection.isClientCertificateRequested,
             isServernameAcknowledged: connection.isServernameAcknowledged,
             localCertificate: connection.localCertificate,
-            peerChain: connection.peerChain,
+            peerChain: peerChain.isEmpty ? record?.refusedChain ?? [] : peerChain,
             verifiedChain: isTrusted ? connection.verifiedChain : [],
             verification: record?.failure,
             isPeerTrusted: isTrusted || isTrustedSession,

@@ -22,7 +22,8 @@ public struct TLSError: Error, Sendable {
     /// What happened.
     @nonexhaustive
     public enum Code: String, CaseIterable, Hashable, Sendable {
-        /// The peer ended the connection with a fatal alert, see ``TLSError/alert``.
+        /// The peer ended the connection with a fatal alert, see ``TLSError/alert``; nil there when
+        /// the alert came in a form that cannot be read.
         case alertReceived
         /// The peer's certificate was refused, see ``TLSError/verification``.
         case certificateRejected
@@ -93,7 +94,7 @@ public struct TLSError: Error, Sendable {
     public var code: Code
     /// How far the connection had come; nil for errors of construction.
     public var phase: HandshakePhase?
-    /// The fatal alert that the peer sent.
+    /// The fatal alert that the peer sent; only with ``Code/alertReceived``.
     public var alert: Alert?
     /// Why the peer's certificate was refused.
     public var verification: VerificationFailure?
@@ -161,7 +162,7 @@ extension TLSError: CustomStringConvertible, CustomDebugStringConvertible {
     /// One line: what, where, why, and the cure where known.
     public var description: String {
         var text = code.text
-        if let alert { text += " \(alert)" }
+        if let alert { text = "the peer sent the alert \(alert)" }
         if let verification { text += ": \(verification)" }
         if let detail { text += ": \(detail)" }
         if let phase { text += " (phase: \(phase))" }
@@ -181,7 +182,7 @@ extension TLSError.Code {
     /// The code in words, lower case, without a stop.
     var text: String {
         switch self {
-        case .alertReceived: "the peer sent the alert"
+        case .alertReceived: "the peer sent an alert that cannot be read"
         case .certificateRejected: "certificate refused"
         case .closedDuringHandshake: "the peer closed the connection during the handshake"
         case .truncated: "the peer ended the stream without close_notify"

@@ -132,6 +132,8 @@ extension VerificationFailure {
         case .leafIsCA:
             "Issue a leaf with CA:FALSE, or trust exactly this certificate as an anchor"
         case .noAnchors: "Install ca-certificates, or give anchors in the trust policy"
+        case .unhandledCriticalExtension:
+            "Issue it anew without the extension, or with the extension not critical"
         case .leafKeyTooSmall, .hashTooWeak: "Issue it anew with a current key and hash"
         case .invalidSerialNumber, .alternativeNameNotCritical, .nameNotInALabels:
             "The certificate breaks RFC 5280; issue it anew"

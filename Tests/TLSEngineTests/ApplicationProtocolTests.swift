@@ -42,7 +42,10 @@ struct ApplicationProtocolTests {
 
     @Test("the server's order decides, and a name is matched whole")
     func choosing() throws {
-        let offer = try ApplicationProtocolList.wireForm(of: ["h2c", "http/1.1", "h2"], limit: 1024)
+        let offer = try ApplicationProtocolList.wireForm(
+            of: ["h2c", "http/1.1", "h2"],
+            limit: 1024
+        )
         #expect(try choice(["h2", "http/1.1"], offer) == "h2")
         #expect(try choice(["http/1.1", "h2"], offer) == "http/1.1")
         #expect(try choice(["h"], offer) == nil)

@@ -17,7 +17,11 @@ struct CertificateTests {
     @Test("a certificate tells who it is for, who issued it, and when it is valid")
     func fields() throws {
         let issued = try fixtures.ca.issue(
-            "a.test", "127.0.0.1", "::1", .email("a@a.test"), .uri("https://a.test/"),
+            "a.test",
+            "127.0.0.1",
+            "::1",
+            .email("a@a.test"),
+            .uri("https://a.test/"),
             .raw(tag: 8, contents: [0x2a]),
             validity: .absolute(unixSeconds: 1_000_000_000...2_600_000_000)
         )

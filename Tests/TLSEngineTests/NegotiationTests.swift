@@ -15,7 +15,10 @@ struct NegotiationTests {
         client: (inout TLSPolicy) -> Void = { _ in },
         server: (inout TLSPolicy) -> Void = { _ in }
     ) throws -> EnginePair {
-        let pair = try EnginePair(client: fixtures.client(client), server: fixtures.server(key, server))
+        let pair = try EnginePair(
+            client: fixtures.client(client),
+            server: fixtures.server(key, server)
+        )
         pair.settle()
         return pair
     }
@@ -249,7 +252,11 @@ struct ALPNRow: Sendable, CustomTestStringConvertible {
         ALPNRow(client: ["h3", "h2"], server: ["h2"], agreed: "h2"),
         ALPNRow(client: ["h2"], server: ["h3"], clientError: alerted, serverError: refused),
         ALPNRow(
-            client: ["h2"], clientRequires: true, server: ["h2"], serverRequires: true, agreed: "h2"
+            client: ["h2"],
+            clientRequires: true,
+            server: ["h2"],
+            serverRequires: true,
+            agreed: "h2"
         ),
         ALPNRow(server: ["h2"], serverRequires: true, clientError: alerted, serverError: refused),
         ALPNRow(client: ["h2"], clientRequires: true, clientError: refused),

@@ -6,6 +6,13 @@ import TLSEngine
 import TLSTestKit
 import Testing
 
+/// An `SSL_CTX` on its way to a raw peer.
+@safe
+struct RawContext {
+    // Valid while the peer is made.
+    let pointer: OpaquePointer
+}
+
 /// Plain OpenSSL with security level 0, to play the peer of an engine.
 @safe
 final class RawPeer {
@@ -22,19 +29,23 @@ final class RawPeer {
 
     /// Makes a peer.
     ///
-    /// - Parameter configure: Gets the `SSL_CTX` before the connection is made from it.
+    /// - Parameters:
+    ///   - role: Which side it plays.
+    ///   - certificate: What it presents.
+    ///   - configure: Gets the `SSL_CTX` before the connection is made from it.
+    /// - Throws: `OutOfMemory`, or what reading the key throws.
     init(
         _ role: TLSRole,
         certificate: IssuedCertificate? = nil,
-        configure: (OpaquePointer) -> Void = { _ in }
+        configure: (RawContext) -> Void = { _ in }
     ) throws {
         let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
         guard let context = unsafe SSL_CTX_new(method) else { throw OutOfMemory() }
         // The connection keeps a reference of its own.
         defer { unsafe SSL_CTX_free(context) }
         unsafe SSL_CTX_set_security_level(context, 0)
-        if let certificate { try unsafe RawPeer.use(certificate, context) }
-        unsafe configure(context)
+        if let certificate { unsafe try RawPeer.use(certificate, context) }
+        unsafe configure(RawContext(pointer: context))
         guard let ssl = unsafe SSL_new(context), let input = unsafe BIO_new(BIO_s_mem()),
             let output = unsafe BIO_new(BIO_s_mem())
         else { throw OutOfMemory() }

@@ -121,8 +121,15 @@ struct TLSContextTests {
     @Test("an identity whose key is too small for the security level is refused with its reason")
     func smallKey() throws {
         let bundle = try openSSL(
-            "req", "-x509", "-newkey", "rsa:1024", "-nodes", "-subj", "/CN=localhost",
-            "-keyout", "-"
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:1024",
+            "-nodes",
+            "-subj",
+            "/CN=localhost",
+            "-keyout",
+            "-"
         )
         let identity = try TLSIdentity(certificate: bundle, privateKey: bundle)
         let error = #expect(throws: TLSError(.invalidCertificate)) {

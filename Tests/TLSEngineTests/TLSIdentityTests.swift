@@ -64,11 +64,19 @@ struct TLSIdentityTests {
     func encrypted() throws {
         let pem = try Array(issued.privateKeyPEM(passphrase: "pass £").utf8)
         let der = try openSSL(
-            "pkcs8", "-topk8", "-outform", "DER", "-passout", "pass:pass £",
+            "pkcs8",
+            "-topk8",
+            "-outform",
+            "DER",
+            "-passout",
+            "pass:pass £",
             input: Array(issued.privateKeyPEM.utf8)
         )
         let traditional = try openSSL(
-            "ec", "-aes256", "-passout", "pass:pass £",
+            "ec",
+            "-aes256",
+            "-passout",
+            "pass:pass £",
             input: Array(issued.privateKeyPEM.utf8)
         )
         for key in [pem, der, traditional] {
@@ -88,7 +96,12 @@ struct TLSIdentityTests {
     func wrongPassphrase(_ passphrase: String?) throws {
         let pem = try Array(issued.privateKeyPEM(passphrase: "right").utf8)
         let der = try openSSL(
-            "pkcs8", "-topk8", "-outform", "DER", "-passout", "pass:right",
+            "pkcs8",
+            "-topk8",
+            "-outform",
+            "DER",
+            "-passout",
+            "pass:right",
             input: Array(issued.privateKeyPEM.utf8)
         )
         for key in [pem, der] {
@@ -101,7 +114,12 @@ struct TLSIdentityTests {
     @Test("an empty passphrase is one, and none is none")
     func emptyPassphrase() throws {
         let key = try openSSL(
-            "pkcs8", "-topk8", "-outform", "DER", "-passout", "pass:",
+            "pkcs8",
+            "-topk8",
+            "-outform",
+            "DER",
+            "-passout",
+            "pass:",
             input: Array(issued.privateKeyPEM.utf8)
         )
         _ = try TLSIdentity(certificate: issued.certificateDER, privateKey: key, passphrase: "")

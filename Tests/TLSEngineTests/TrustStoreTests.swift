@@ -74,7 +74,7 @@ struct TrustStoreTests {
     }
 }
 
-/// Has the environment of this process name a bundle and no directory. Nothing else runs in it.
+/// Has the environment of this process, in which nothing else runs, name a bundle and no directory.
 private func useBundle(_ path: String) {
     unsafe setenv("SSL_CERT_FILE", path, 1)
     unsafe unsetenv("SSL_CERT_DIR")

@@ -33,6 +33,7 @@ typedef struct ctls_transport {
         uint32_t size, lifetime, early_data; // bytes, seconds, bytes
     } ticket[4];
     uint8_t end_of_input, wants_input, wants_output, direction;
+    uint8_t last_record_type;      // of the last record header received (RFC 8446 §5.1)
     uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4)
     uint8_t handshake_done;        // set by the owner: flights are counted no more
     uint8_t client_hello_due;      // set by a server's owner, then by HelloRetryRequests

@@ -83,10 +83,10 @@ extension Certificate {
     }
 
     /// The first second of the validity.
-    public var notBefore: UnixTime { unsafe time(X509_get0_notBefore(handle.pointer)) }
+    public var notBefore: UnixTime { unsafe unixTime(X509_get0_notBefore(handle.pointer)) }
 
     /// The last second of the validity.
-    public var notAfter: UnixTime { unsafe time(X509_get0_notAfter(handle.pointer)) }
+    public var notAfter: UnixTime { unsafe unixTime(X509_get0_notAfter(handle.pointer)) }
 
     /// The subject alternative names in order.
     public var subjectAlternativeNames: [AlternativeName] {
@@ -197,7 +197,7 @@ extension Certificate {
         return bio.text
     }
 
-    private func time(_ time: UnsafePointer<ASN1_TIME>?) -> UnixTime {
+    private func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> UnixTime {
         guard let epoch = unsafe ASN1_TIME_set(nil, 0) else { return UnixTime(seconds: 0) }
         defer { unsafe ASN1_STRING_free(epoch) }
         var days: Int32 = 0

@@ -16,6 +16,8 @@ final class VerificationRecord {
     var wasJudged = false
     /// The first rule that was broken.
     var failure: VerificationFailure?
+    /// What the peer sent, leaf first, when a rule was broken: a server's session forgets it.
+    var refusedChain: [Certificate] = []
 
     init(trust: TrustPolicy, hasAnchors: Bool, expectedName: ServerName?) {
         self.trust = trust
@@ -37,6 +39,7 @@ final class VerificationRecord {
         }
         ErrorQueue.clear()
         guard let failure else { return true }
+        refusedChain = unsafe sentChain(store)
         guard trust.acceptsAnything == nil else {
             unsafe X509_STORE_CTX_set_error(store, X509_V_OK)
             return true
@@ -67,6 +70,19 @@ final class VerificationRecord {
         )
     }
 
+    /// What the peer sent, leaf first.
+    private func sentChain(_ store: OpaquePointer) -> [Certificate] {
+        var chain =
+            unsafe X509_STORE_CTX_get0_cert(store).map {
+                [Certificate(unsafe X509Handle(sharing: $0))]
+            } ?? []
+        for certificate in unsafe SSLConnection.certificates(X509_STORE_CTX_get0_untrusted(store))
+        where certificate != chain.first {
+            chain.append(certificate)
+        }
+        return chain
+    }
+
     /// The certificate that a verdict speaks of.
     private func certificate(of store: OpaquePointer) -> Certificate? {
         unsafe X509_STORE_CTX_get_current_cert(store).map {
@@ -79,11 +95,7 @@ final class VerificationRecord {
         guard trust.strictness == .strict,
             let stack = unsafe X509_STORE_CTX_get0_chain(store)
         else { return nil }
-        let chain = unsafe (0..<cssl_x509_stack_count(stack)).compactMap { place in
-            unsafe cssl_x509_stack_value(stack, place).map {
-                Certificate(unsafe X509Handle(sharing: $0))
-            }
-        }
+        let chain = unsafe SSLConnection.certificates(stack)
         // A leaf that is itself an anchor is trusted as it stands. It is the chain's only member,
         // unless its issuer is an anchor too.
         guard chain.count > 1, let leaf = chain.first else { return nil }

@@ -165,7 +165,7 @@ extension SSLConnection {
         if let leaf = unsafe SSL_get0_peer_certificate(ssl) {
             chain.append(Certificate(unsafe X509Handle(sharing: leaf)))
         }
-        for certificate in unsafe certificates(SSL_get_peer_cert_chain(ssl))
+        for certificate in unsafe SSLConnection.certificates(SSL_get_peer_cert_chain(ssl))
         where certificate != chain.first {
             chain.append(certificate)
         }
@@ -178,10 +178,11 @@ extension SSLConnection {
     }
 
     var verifiedChain: [Certificate] {
-        unsafe certificates(SSL_get0_verified_chain(ssl))
+        unsafe SSLConnection.certificates(SSL_get0_verified_chain(ssl))
     }
 
-    private func certificates(_ stack: OpaquePointer?) -> [Certificate] {
+    /// The certificates of a stack, in its order.
+    static func certificates(_ stack: OpaquePointer?) -> [Certificate] {
         guard let stack = unsafe stack else { return [] }
         return unsafe (0..<cssl_x509_stack_count(stack)).compactMap { place in
             unsafe cssl_x509_stack_value(stack, place).map {

@@ -99,7 +99,8 @@ extension SSLConnection {
             return isHandshake ? .closedDuringHandshake : .truncated
         case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER:
             // Later it is a record that lost its form, not a peer that never spoke TLS.
-            return isHandshake && messagesReceived == 0 ? .notTLS : .badRecord
+            guard messagesReceived > 0 else { return isHandshake ? .notTLS : .badRecord }
+            return hasUnreadAlert ? .alertReceived : .badRecord
         case SSL_R_EXCESSIVE_MESSAGE_SIZE:
             return phase == .clientHello ? .clientHelloTooLarge : .handshakeMessageTooLarge
         default: return codes[reason] ?? .protocolViolation

@@ -120,7 +120,27 @@ struct SSLConnection: ~Copyable {
     mutating func handshake() -> StepOutcome {
         ErrorQueue.clear()
         prepare()
-        return unsafe SSL_do_handshake(ssl) == 1 ? .done : outcome()
+        guard unsafe SSL_do_handshake(ssl) != 1 else { return .done }
+        let outcome = outcome()
+        if outcome == .failed { noteUnreadAlert() }
+        return outcome
+    }
+
+    /// Whether the last record is an alert that OpenSSL did not read.
+    ///
+    /// A client that fails before it knows the version sends its alert under an older one than the
+    /// server has chosen by then. OpenSSL sees that it is an alert, and gives up at its header.
+    var hasUnreadAlert: Bool {
+        unsafe Int32(transport.pointee.last_record_type) == SSL3_RT_ALERT
+            && transport.pointee.last_alert_received < 0
+    }
+
+    private mutating func noteUnreadAlert() {
+        guard hasUnreadAlert, inputLeft >= 2, let input = unsafe transport.pointee.in else {
+            return
+        }
+        let body = unsafe input + transport.pointee.in_offset
+        unsafe transport.pointee.last_alert_received = CInt(body[0]) << 8 | CInt(body[1])
     }
 
     @inline(__always)
