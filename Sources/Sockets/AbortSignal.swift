@@ -84,6 +84,9 @@ public final class AbortSignal: Sendable {
         return number
     }
 
+    /// How many handlers wait for the signal.
+    var handlerCount: Int { state.withLock { $0.handlers.count } }
+
     func unregister(_ number: UInt64) {
         state.withLock { s in _ = s.handlers.removeValue(forKey: number) }
     }

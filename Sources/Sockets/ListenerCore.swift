@@ -289,14 +289,15 @@ final class ListenerCore: Sendable {
         let task = CurrentTask.number
         connection.state.withLock { $0.scopeTask = task }
         await withTaskCancellationHandler {
+            // The handle lives until the verdict: dropping it would end the connection as if all were
+            // well, and a peer could take a part for the whole.
+            let socket = Socket(connection)
             do {
                 try await connection.handshake()
-                let socket = Socket(connection)
                 try await handler(socket)
-                // Through the handle: it must live until here, or its end would come first.
                 try? await socket.close()
             } catch {
-                connection.abort(reason: "the handler failed")
+                socket.abort("the handler failed")
                 if let onError { onError(error, connection.remote ?? localAddress) }
             }
         } onCancel: {
@@ -399,6 +400,9 @@ final class ListenerCore: Sendable {
     // MARK: Ending
 
     var closeReason: CloseReason? { state.withLock { $0.closeReason } }
+
+    /// Connections that have not ended.
+    var aliveCount: Int { state.withLock { $0.alive.count } }
 
     /// Stops listening; connections go on.
     func stop(_ reason: CloseReason) {

@@ -1,0 +1,44 @@
+// Files and limits of the process, for tests that need them.
+
+import Glibc
+
+enum Files {
+    struct Failure: Error {
+        let errno: Int32
+    }
+
+    /// Writes a new file.
+    static func write(_ bytes: [UInt8], to path: String) throws {
+        let number = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard number >= 0 else { throw Failure(errno: errno) }
+        defer { close(number) }
+        var offset = 0
+        while offset < bytes.count {
+            let count = unsafe bytes[offset...].withUnsafeBytes {
+                unsafe Glibc.write(number, $0.baseAddress, $0.count)
+            }
+            guard count > 0 else { throw Failure(errno: errno) }
+            offset += count
+        }
+    }
+
+    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+    /// The descriptors that are open in this process.
+    static func openDescriptors() -> Int {
+        (0..<Int32(4096)).count { fcntl($0, F_GETFD) >= 0 }
+    }
+
+    /// Sets both limits of open files, for good.
+    static func limitDescriptors(to count: Int) -> Bool {
+        var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))
+        return unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0
+    }
+
+    /// Processor time this process has used.
+    static func processorTime() -> Duration {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+}
