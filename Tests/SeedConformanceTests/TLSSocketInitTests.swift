@@ -1,0 +1,160 @@
+// The draft's dictionary TLSSocketInit, member by member, in handshakes with a listener.
+
+import Sockets
+import TLSTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct TLSSocketInitTests {
+    private let defaults = TLSSocketInit()
+
+    @Test("the protocol offered first that the listener has is used; none is offered by default")
+    func alpn() async throws {
+        #expect(defaults.alpn == [])
+        let pair = try await Pair(
+            .tls,
+            client: { $0.alpn = ["h2", "http/1.1"] },
+            server: { $0.alpn = ["http/1.1"] }
+        )
+        #expect(try pair.clientTLS().alpn == "http/1.1")
+        #expect(try pair.serverTLS().alpn == "http/1.1")
+        let without = try await Pair(.tls, server: { $0.alpn = ["h2"] })
+        #expect(try without.clientTLS().alpn == nil)
+    }
+
+    @Test("the servername is sent and verified; the remote's name by default, never an address")
+    func servername() async throws {
+        #expect(defaults.servername == nil)
+        let named = try await Pair(.tls, client: { $0.servername = "a.test" })
+        #expect(try named.serverTLS().servername == "a.test")
+        let byRemote = try await Pair(.tls, client: { $0.remote.address = "localhost" })
+        #expect(try byRemote.serverTLS().servername == "localhost")
+        #expect(try await Pair(.tls).serverTLS().servername == nil)
+        await #expect(throws: SocketError.self) {
+            try await Pair(.tls, client: { $0.servername = "b.test" })
+        }
+    }
+
+    @Test("the key proves the client's certificate, in PEM or DER; one of another is refused")
+    func key() async throws {
+        #expect(defaults.key == nil)
+        let client = try Authority.shared().client
+        for key in [Array(try client.privateKeyPEM.utf8), try client.privateKeyDER] {
+            let pair = try await pairWithClientCertificate { options in
+                options.cert = client.certificateDER
+                options.key = key
+            }
+            #expect(try pair.serverTLS().report.isPeerTrusted)
+        }
+        let other = try Authority.shared().ca.issueClient("bob")
+        #expect(throws: SocketError.self) {
+            try Socket(
+                SocketInit(type: .tls, remote: loopback) { options in
+                    options.cert = client.certificateDER
+                    options.key = try other.privateKeyDER
+                }
+            )
+        }
+    }
+
+    @Test("the certificate is what the listener sees of the client, in PEM or DER")
+    func cert() async throws {
+        #expect(defaults.cert == nil)
+        let client = try Authority.shared().client
+        for cert in [Array(client.chainPEM.utf8), client.certificateDER] {
+            let pair = try await pairWithClientCertificate { options in
+                options.cert = cert
+                options.key = try client.privateKeyDER
+            }
+            #expect(try pair.serverTLS().peerCertificate == client.certificateDER)
+        }
+        #expect(throws: SocketError(.invalidOption)) {
+            try Socket(
+                SocketInit(type: .tls, remote: loopback) { $0.cert = client.certificateDER }
+            )
+        }
+    }
+
+    @Test("the passphrase opens an encrypted key; without it, or with another, there is no socket")
+    func passphrase() async throws {
+        #expect(defaults.passphrase == nil)
+        let client = try Authority.shared().client
+        let key = Array(try client.privateKeyPEM(passphrase: "open sesame").utf8)
+        let pair = try await pairWithClientCertificate { options in
+            options.cert = client.certificateDER
+            options.key = key
+            options.passphrase = "open sesame"
+        }
+        #expect(try pair.serverTLS().peerCertificate == client.certificateDER)
+        for passphrase in [nil, "open barley"] {
+            let error = #expect(throws: SocketError.self) {
+                try Socket(
+                    SocketInit(type: .tls, remote: loopback) { options in
+                        options.cert = client.certificateDER
+                        options.key = key
+                        options.passphrase = passphrase
+                    }
+                )
+            }
+            #expect(error?.tls?.code == .wrongPassphrase)
+        }
+    }
+
+    @Test("the curves are what keys are exchanged on, in order; OpenSSL's choice by default")
+    func ecdhCurve() async throws {
+        #expect(defaults.ecdhCurve == nil)
+        let pair = try await Pair(.tls, client: { $0.ecdhCurve = "P-384:P-256" })
+        #expect(try pair.clientTLS().report.group == .secp384r1)
+        #expect(try pair.serverTLS().report.group == .secp384r1)
+        let automatic = try await Pair(.tls, client: { $0.ecdhCurve = "auto" })
+        #expect(try automatic.clientTLS().report.group != nil)
+        #expect(throws: SocketError.self) {
+            try Socket(SocketInit(type: .tls, remote: loopback) { $0.ecdhCurve = "P-384:no-such" })
+        }
+    }
+
+    @Test("only the signature algorithms given are accepted of the peer; OpenSSL's by default")
+    func signatureAlgorithms() async throws {
+        #expect(defaults.signatureAlgorithms == nil)
+        let pair = try await Pair(
+            .tls,
+            client: { $0.signatureAlgorithms = ["ecdsa_secp256r1_sha256"] }
+        )
+        #expect(try pair.clientTLS().report.peerSignatureAlgorithm == "ecdsa_secp256r1_sha256")
+        await #expect(throws: SocketError.self) {
+            try await Pair(.tls, client: { $0.signatureAlgorithms = ["ed25519"] })
+        }
+    }
+
+    @Test("only the suites given are offered, by either of their names; OpenSSL's by default")
+    func cipherAlgorithms() async throws {
+        #expect(defaults.cipherAlgorithms == nil)
+        let pair = try await Pair(
+            .tls,
+            client: { $0.cipherAlgorithms = ["TLS_CHACHA20_POLY1305_SHA256"] }
+        )
+        #expect(try pair.serverTLS().cipher?.standardName == "TLS_CHACHA20_POLY1305_SHA256")
+        let older = try await Pair(
+            .tls,
+            client: { $0.cipherAlgorithms = ["ECDHE-ECDSA-AES256-GCM-SHA384"] }
+        )
+        #expect(try older.clientTLS().version == .tls12)
+        #expect(
+            try older.clientTLS().cipher?.standardName == "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
+        )
+    }
+
+    /// A pair whose listener demands a certificate of the authority.
+    private func pairWithClientCertificate(
+        _ configure: (inout SocketInit) throws -> Void
+    ) async throws -> Pair {
+        let anchors = try Authority.shared().anchors
+        return try await Pair(
+            .tls,
+            client: configure,
+            server: { options in
+                options.clientAuthentication = .require
+                options.trust = TrustPolicy(anchors: anchors)
+            }
+        )
+    }
+}
