@@ -30,7 +30,7 @@ extension Socket {
             throw SocketError(.invalidOption, detail: "the cap is at least one byte")
         }
         try lock()
-        let queue = DataQueue()
+        let queue = ChunkQueue()
         let connection = connection
         // Neither task holds the socket: dropping it ends both.
         Task(executorPreference: connection.loop) {
@@ -53,7 +53,7 @@ extension Socket {
 }
 
 /// Chunks between the task that reads and the one that handles.
-private final class DataQueue: Sendable {
+private final class ChunkQueue: Sendable {
     private struct State {
         var chunks: [[UInt8]] = []
         /// Bytes that wait or are being handled.

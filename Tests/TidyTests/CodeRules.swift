@@ -282,6 +282,8 @@ private func oddCitations(_ file: SourceFile) -> [(line: Int, message: String)] 
     guard file.isSwift || file.isC else { return [] }
     return file.lines.enumerated().compactMap { index, line in
         for start in line.indices where line[start...].hasPrefix("RFC") {
+            // Part of an identifier, as in OpenSSL's XN_FLAG_RFC2253.
+            if line[..<start].last == "_" { continue }
             let rest = line[start...].dropFirst(3)
             if rest.first?.isNumber == true { return (index + 1, "write a space behind RFC") }
             let number = rest.drop { $0 == " " }
