@@ -7,7 +7,7 @@ import Synchronization
 /// Listens for connections over TCP or TLS (seed `SocketListener`).
 ///
 /// Two ways to take them, of which a listener takes one: the structured ``serve(maxConcurrent:onError:_:)``,
-/// and the seed's events, by iteration or ``onSocket(_:)``.
+/// and the seed's events, by iteration or ``onSocket(onError:_:)``.
 ///
 /// ```swift
 /// let listener = try SocketListener(SocketListenerInit(type: .tls, local: address, identity: identity))
