@@ -26,7 +26,8 @@
 public struct TLSEngine: ~Copyable {
     /// What a step wants before it can go on.
     public enum Wants: Hashable, Sendable {
-        /// Nothing: the step is done, or its output memory is full.
+        /// Nothing: the step is done. Behind ``TLSEngine/receive(_:into:producing:)`` there may be
+        /// more without input, so it is called again until it wants something else.
         case nothing
         /// More ciphertext from the peer.
         case read
@@ -268,13 +269,14 @@ public struct TLSEngine: ~Copyable {
 
     // MARK: Readers
 
-    /// Whether the handshake is done and data can flow in one direction at least.
+    /// Whether data can flow in one direction at least: the handshake is done, and neither both
+    /// sides have closed nor anything has failed.
     public var isOpen: Bool { state.canReceive || state.canSend }
 
     /// Whether the peer has said close_notify.
     public var peerHasClosed: Bool { state.phase == .peerClosed || state.phase == .closed }
 
-    /// Bytes that were decrypted and not yet received.
+    /// Bytes that were decrypted and not yet received, 0...16,384.
     public var pendingPlaintext: Int { state.canReceive ? connection.pendingPlaintext : 0 }
 
     /// The most plaintext one record carries (RFC 8446 §5.1).

@@ -6,7 +6,7 @@ import TLSTestKit
 import Testing
 
 /// Which wire is broken, in which handshake.
-struct Wire: Sendable, CustomTestStringConvertible {
+struct BrokenWire: Sendable, CustomTestStringConvertible {
     let sender: TLSRole
     let version: ProtocolVersion
     let key: TestKey
@@ -18,13 +18,13 @@ struct Wire: Sendable, CustomTestStringConvertible {
             + (authenticatesClient ? ", client certificate" : "")
     }
 
-    static let all: [Wire] = versions.flatMap { version in
+    static let all: [BrokenWire] = versions.flatMap { version in
         [TLSRole.client, .server].flatMap { sender in
             [
-                Wire(sender: sender, version: version, key: .p256, stride: 1),
-                Wire(sender: sender, version: version, key: .rsa2048, stride: 37),
-                Wire(sender: sender, version: version, key: .ed25519, stride: 37),
-                Wire(
+                BrokenWire(sender: sender, version: version, key: .p256, stride: 1),
+                BrokenWire(sender: sender, version: version, key: .rsa2048, stride: 37),
+                BrokenWire(sender: sender, version: version, key: .ed25519, stride: 37),
+                BrokenWire(
                     sender: sender,
                     version: version,
                     key: .p256,
@@ -60,7 +60,7 @@ struct BreakageTests {
     let fixtures: Fixtures
     init() throws { fixtures = try Fixtures.shared() }
 
-    func contexts(_ wire: Wire) throws -> (client: TLSContext, server: TLSContext) {
+    func contexts(_ wire: BrokenWire) throws -> (client: TLSContext, server: TLSContext) {
         let identities = wire.authenticatesClient ? [fixtures.clientIdentity] : []
         return (
             try fixtures.client(identities: identities) { $0.allowOnly(wire.version) },
@@ -72,7 +72,9 @@ struct BreakageTests {
     }
 
     /// The bytes a whole handshake puts on the wire.
-    func length(_ wire: Wire, _ contexts: (client: TLSContext, server: TLSContext)) throws -> Int {
+    func length(_ wire: BrokenWire, _ contexts: (client: TLSContext, server: TLSContext)) throws
+        -> Int
+    {
         let pair = try EnginePair(client: contexts.client, server: contexts.server)
         try pair.handshake()
         try #require(pair.isReady)
@@ -81,9 +83,9 @@ struct BreakageTests {
 
     @Test(
         "a wire that ends anywhere in the handshake ends both sides, by name",
-        arguments: Wire.all
+        arguments: BrokenWire.all
     )
-    func cut(_ wire: Wire) throws {
+    func cut(_ wire: BrokenWire) throws {
         let contexts = try contexts(wire)
         for place in stride(from: 0, to: try length(wire, contexts), by: wire.stride) {
             var (passed, withheld) = (0, 0)
@@ -117,8 +119,11 @@ struct BreakageTests {
         }
     }
 
-    @Test("a byte altered anywhere in the handshake is noticed by both sides", arguments: Wire.all)
-    func altered(_ wire: Wire) throws {
+    @Test(
+        "a byte altered anywhere in the handshake is noticed by both sides",
+        arguments: BrokenWire.all
+    )
+    func altered(_ wire: BrokenWire) throws {
         let contexts = try contexts(wire)
         var undetected: Set<Int> = []
         var uncovered: Set<Int> = []

@@ -113,6 +113,12 @@ final class RawPeer {
         return takeOutput()
     }
 
+    /// Encrypts data that goes out with the next step.
+    func queue(_ bytes: [UInt8]) {
+        ERR_clear_error()
+        note(unsafe SSL_write(ssl, bytes, CInt(bytes.count)))
+    }
+
     /// Makes records of messages: a KeyUpdate each.
     func keyUpdates(_ count: Int, asking: Bool = false) -> [UInt8] {
         let kind = asking ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED
