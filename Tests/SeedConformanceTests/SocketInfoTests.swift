@@ -107,6 +107,18 @@ import Testing
         let pair = try await Pair(.tls)
         #expect(try pair.serverTLS().certificate == Authority.shared().server.certificate.der)
         #expect(try pair.clientTLS().certificate == nil)
+        let issued = try Authority.shared().client
+        let identity = try TLSIdentity(issued)
+        let anchors = try Authority.shared().anchors
+        let mutual = try await Pair(
+            .tls,
+            client: { $0.identity = identity },
+            server: { options in
+                options.clientAuthentication = .require
+                options.trust = TrustPolicy(anchors: anchors)
+            }
+        )
+        #expect(try mutual.clientTLS().certificate == issued.certificateDER)
     }
 
     @Test("the peer's certificate in DER; nil of a client that sent none")
