@@ -273,7 +273,12 @@ extension Connection {
             let unread = try? Syscalls.unreadBytes(s.descriptor)
             guard (unread ?? 0) == 0, s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
             guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
-            s.failure = SocketError.system(errno, "recv", address: s.remote, phase: .open)
+            // EPIPE is a reset behind a FIN: without close_notify, the FIN was a cut.
+            let isCut = errno == .brokenPipe && s.isTLS && s.engine?.peerHasClosed == false
+            s.failure =
+                isCut
+                ? SocketError(.truncated, address: s.remote, phase: .open)
+                : SocketError.system(errno, "recv", address: s.remote, phase: .open)
             return true
         }
         if isReset { _ = conclude() }

@@ -66,7 +66,7 @@ extension Connection.Storage {
             if count < buffer.count, !hasHungUp { isDrained = true }
             return count == 0 ? .end : .bytes(count)
         }
-        return noteReceiveFailure(count) ? .wait : .failed
+        return noteReceiveFailure(count)
     }
 
     private mutating func receiveTLS(
@@ -134,7 +134,7 @@ extension Connection.Storage {
             engine?.endOfInput()
             return .end
         }
-        return noteReceiveFailure(count) ? .wait : .failed
+        return noteReceiveFailure(count)
     }
 
     /// Keeps what the engine did not consume.
@@ -150,15 +150,23 @@ extension Connection.Storage {
         }
     }
 
-    /// Takes in why `recv` failed; true when it only would have blocked.
-    private mutating func noteReceiveFailure(_ result: Int) -> Bool {
-        let errno = Errno(result: result)
-        guard errno != .wouldBlock else {
+    /// Takes in why `recv` failed.
+    ///
+    /// Linux says EPIPE for a reset behind a FIN: the stream had ended before, and that is what a
+    /// reader is told. That this side's last bytes were lost shows where it sends.
+    private mutating func noteReceiveFailure(_ result: Int) -> ReceiveStep {
+        switch Errno(result: result) {
+        case .wouldBlock:
             isDrained = true
-            return true
+            return .wait
+        case .brokenPipe:
+            transportEnded = true
+            engine?.endOfInput()
+            return .end
+        case let errno:
+            fail(errno, "recv")
+            return .failed
         }
-        fail(errno, "recv")
-        return false
     }
 
     // MARK: Sending

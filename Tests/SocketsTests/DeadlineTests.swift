@@ -1,6 +1,7 @@
 // Deadlines are short, real, and awaited as what they cause; none is waited for by the clock.
 
 import SocketCore
+import Synchronization
 import TLSEngine
 import Testing
 
