@@ -222,6 +222,10 @@ public final class Socket: Sendable {
     /// The TLS handshake's report, also while it runs and after it failed; nil without TLS.
     public var report: HandshakeReport? { connection.state.withLock { $0.engine?.report } }
 
+    /// The peer's address, also while connecting and after a failure: the one that was tried last; nil
+    /// before the name is resolved.
+    public var remoteAddress: SocketAddress? { connection.state.withLock { $0.remote } }
+
     /// How long the steps to the connection took, also when one of them failed.
     public var timings: HandshakeTimings { connection.state.withLock { $0.timings } }
 
