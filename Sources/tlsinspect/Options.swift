@@ -1,0 +1,147 @@
+// Options that commands share, and the readers of their values.
+
+public import ArgumentParser
+import Sockets
+public import TLSInspection
+
+/// How output looks.
+struct OutputOptions: ParsableArguments {
+    /// The forms of output.
+    enum Format: String, CaseIterable, ExpressibleByArgument { case text, json }
+    /// When output is coloured.
+    enum Color: String, CaseIterable, ExpressibleByArgument { case auto, always, never }
+
+    @Option(help: "Write text, or one JSON object (schema tlsinspect/1).")
+    var format: Format = .text
+
+    @Option(
+        help: ArgumentHelp(
+            "Colour the text.",
+            discussion: "auto: on a terminal, unless NO_COLOR is set or TERM is dumb."
+        )
+    )
+    var color: Color = .auto
+
+    /// Whether text is coloured.
+    func isColored(in surroundings: ToolSurroundings) -> Bool {
+        switch color {
+        case .always: return true
+        case .never: return false
+        case .auto:
+            // By no-color.org any value but the empty one counts.
+            let isUnwanted = surroundings.variables["NO_COLOR"].map { !$0.isEmpty } ?? false
+            return surroundings.isTerminal && !isUnwanted
+                && surroundings.variables["TERM"] != "dumb"
+        }
+    }
+}
+
+/// How to connect and what to offer.
+struct ConnectionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Connect to this address instead.", valueName: "addr[:port]"))
+    var connect: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Send this servername; - sends none. (default: HOST)",
+            valueName: "name|-"
+        )
+    )
+    var sni: String?
+
+    @Option(
+        help: ArgumentHelp("Offer these protocols, by commas; - offers none.", valueName: "list|-")
+    )
+    var alpn = "h2,http/1.1"
+
+    @Option(help: ArgumentHelp("Trust these roots instead of the system's.", valueName: "file"))
+    var ca: String?
+
+    @Option(help: ArgumentHelp("Present this certificate chain.", valueName: "file"))
+    var cert: String?
+
+    @Option(
+        help: ArgumentHelp("Its private key. (default: in the --cert file)", valueName: "file")
+    )
+    var key: String?
+
+    @Option(help: ArgumentHelp("Offer 1.2, 1.3, or both.", valueName: "1.2|1.3|1.2..1.3"))
+    var tls: VersionRange = VersionRange(versions: .tls12 ... .tls13)
+
+    @Option(help: ArgumentHelp("Time for all of it.", valueName: "seconds"))
+    var timeout = 10.0
+
+    @Flag(name: [.customShort("4"), .customLong("ipv4")], help: "Use IPv4 only.")
+    var ipv4 = false
+
+    @Flag(name: [.customShort("6"), .customLong("ipv6")], help: "Use IPv6 only.")
+    var ipv6 = false
+
+    func validate() throws {
+        guard timeout > 0, timeout <= 86400 else {
+            throw ValidationError("--timeout is more than 0 and at most 86400 seconds.")
+        }
+        guard !(ipv4 && ipv6) else { throw ValidationError("-4 and -6 exclude each other.") }
+        guard key == nil || cert != nil else { throw ValidationError("--key needs --cert.") }
+        guard sni != "" else { throw ValidationError("--sni is a name, or - for none.") }
+    }
+
+    /// The probe that the options describe; files are read by ``readFiles(into:)``.
+    ///
+    /// - Parameter host: `HOST[:PORT]`.
+    /// - Returns: The probe, without what stands in files.
+    /// - Throws: `ValidationError` for a text that cannot be read.
+    func probe(of host: String) throws -> Probe {
+        let target = try address(host, defaultPort: 443)
+        return try Probe(target) { probe in
+            probe.connect = try connect.map { try address($0, defaultPort: target.port) }
+            probe.servername = sni.map { $0 == "-" ? .none : .name($0) } ?? .target
+            probe.alpn =
+                alpn.isEmpty || alpn == "-" ? [] : alpn.split(separator: ",").map(String.init)
+            probe.versions = tls.versions
+            probe.timeout = .seconds(timeout)
+            probe.addressFamily = ipv4 ? .ipv4 : ipv6 ? .ipv6 : .any
+        }
+    }
+
+    /// Reads the files that the options name.
+    ///
+    /// - Throws: ``SocketError`` that names the file.
+    func readFiles(into probe: inout Probe) throws(SocketError) {
+        if let ca { probe.anchors = .certificates(try Certificate.read(file: ca)) }
+        if let cert {
+            probe.identity = try TLSIdentity(certificateFile: cert, privateKeyFile: key ?? cert)
+        }
+    }
+
+    private func address(_ text: String, defaultPort: UInt16) throws -> SocketAddress {
+        do throws(SocketError) {
+            return try SocketAddress(parsing: text, defaultPort: defaultPort)
+        } catch {
+            throw ValidationError("\(error.detail ?? error.description).")
+        }
+    }
+}
+
+/// A range of versions as `--tls` has it.
+struct VersionRange: ExpressibleByArgument {
+    var versions: ClosedRange<ProtocolVersion>
+
+    init(versions: ClosedRange<ProtocolVersion>) { self.versions = versions }
+
+    init?(argument: String) {
+        switch argument {
+        case "1.2", "1.2..1.2": versions = .tls12 ... .tls12
+        case "1.3", "1.3..1.3": versions = .tls13 ... .tls13
+        case "1.2..1.3": versions = .tls12 ... .tls13
+        default: return nil
+        }
+    }
+
+    var defaultValueDescription: String {
+        versions.lowerBound == versions.upperBound
+            ? (versions.lowerBound == .tls12 ? "1.2" : "1.3") : "1.2..1.3"
+    }
+}
+
+extension Severity: ExpressibleByArgument {}

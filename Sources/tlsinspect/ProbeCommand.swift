@@ -1,0 +1,67 @@
+// `tlsinspect probe`: one handshake, everything readable.
+
+import ArgumentParser
+import Sockets
+import TLSInspection
+
+/// Makes one handshake and tells everything that can be read from it.
+struct ProbeCommand: ToolCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "probe",
+        abstract: "One handshake, everything readable.",
+        discussion: """
+            Tells version, suite, group, ALPN, servername, certificate chain with the \
+            verdict on it, OCSP staple, session tickets and timings. The certificate must \
+            be for the servername that is sent, or for HOST when none is.
+
+            EXAMPLES
+              tlsinspect probe example.com
+              tlsinspect probe example.com:8443 --format json
+              tlsinspect probe example.com --connect 127.0.0.1:18443 --ca root.pem
+              tlsinspect probe 127.0.0.1:18443 --sni example.com
+              tlsinspect probe '[::1]:443' --sni - --alpn h2 --tls 1.3
+              tlsinspect probe example.com --fail-on warn && echo fine
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp("A name or address; port 443 by default.", valueName: "host[:port]")
+    )
+    var host: String
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    @Option(help: "Exit with 1 from this severity on.")
+    var failOn: Severity = .bad
+
+    func validate() throws { _ = try connection.probe(of: host) }
+
+    func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
+        var probe = try connection.probe(of: host)
+        let report: InspectionReport
+        do throws(SocketError) {
+            try connection.readFiles(into: &probe)
+            report = await Inspector(now: surroundings.now, failOn: failOn).run(probe)
+        } catch {
+            report = unreadable(error, probe)
+        }
+        return ReportWriter(options: output, surroundings: surroundings).output(report)
+    }
+
+    /// The report of a run that ended at its files.
+    private func unreadable(_ error: SocketError, _ probe: Probe) -> InspectionReport {
+        var report = InspectionReport(command: "probe", result: .invalid, exit: .usage)
+        report.target = InspectionReport.Target(
+            name: probe.target.address,
+            address: nil,
+            port: Int((probe.connect ?? probe.target).port)
+        )
+        report.error = InspectionReport.Failure(
+            code: "unusable_file",
+            message: error.description,
+            hint: error.hint
+        )
+        return report
+    }
+}

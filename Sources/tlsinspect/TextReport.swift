@@ -1,0 +1,237 @@
+// A report for people: one header line, labelled lines, the chain as a table, the findings. A
+// section without contents is left out, so a failed handshake shows as much as it had come to.
+
+import TLSInspection
+
+/// A report in text.
+struct TextReport {
+    /// Columns of a line, as far as contents allow.
+    static let width = 78
+    private static let labelWidth = 13
+
+    let report: InspectionReport
+    let paint: Painter
+
+    init(_ report: InspectionReport, _ painter: Painter) {
+        self.report = report
+        paint = painter
+    }
+
+    /// The whole report, with a line feed at its end.
+    var text: String {
+        let sections = [[header], failure, facts, ChainTable(report, paint).lines, findings]
+        return sections.filter { !$0.isEmpty }.map { $0.joined(separator: "\n") }
+            .joined(separator: "\n\n") + "\n"
+    }
+
+    // MARK: Header
+
+    private var header: String {
+        guard let target = report.target else { return paint(verdict, verdictStyle) }
+        let name = Printable.text(target.name)
+        let host = target.address ?? target.name
+        let address = (host.contains(":") ? "[\(host)]" : host) + ":\(target.port)"
+        let left = "\(name)  →  \(address)"
+        let gap = max(2, Self.width - left.count - verdict.count)
+        return paint(name, .bold) + "  →  \(address)" + String(repeating: " ", count: gap)
+            + paint(verdict, verdictStyle)
+    }
+
+    /// The outcome in a few words.
+    var verdict: String {
+        switch report.result {
+        case .ok: ["ok", tally].compactMap(\.self).joined(separator: ", ")
+        case .untrusted: "not trusted"
+        case .nameMismatch: "wrong name"
+        case .unresolved: "name not found"
+        case .refused: "connection refused"
+        case .unreachable: "unreachable"
+        case .connectionFailed: "no connection"
+        case .timeout: report.exit == .noConnection ? "no connection in time" : "no answer in time"
+        case .alert: report.error?.alert.map { "alert \($0.number) \($0.name)" } ?? "alert"
+        case .notTLS: "not TLS"
+        case .closed: "closed during the handshake"
+        case .handshakeFailed: "handshake failed"
+        case .invalid: "invalid"
+        case .internalError: "a bug"
+        }
+    }
+
+    private var tally: String? {
+        let words: [(Severity, String)] = [(.bad, "bad"), (.warn, "warning"), (.note, "note")]
+        let counts = words.compactMap { severity, word -> String? in
+            let count = report.findings.filter { $0.severity == severity }.count
+            guard count > 0 else { return nil }
+            return "\(count) \(word)" + (count == 1 || severity == .bad ? "" : "s")
+        }
+        return counts.isEmpty ? nil : counts.joined(separator: ", ")
+    }
+
+    private var verdictStyle: Painter.Style {
+        guard report.result == .ok else { return .red }
+        return report.findings.contains { $0.severity >= .warn } ? .yellow : .green
+    }
+
+    // MARK: Failure
+
+    private var failure: [String] {
+        guard let error = report.error else { return [] }
+        var lines = [line("Failed", error.message, style: .red)]
+        if let phase = error.phase {
+            lines.append(line("Phase", phase.replacing("_", with: " ")))
+        }
+        if let hint = error.hint { lines.append(line("Hint", hint)) }
+        return lines
+    }
+
+    // MARK: Facts
+
+    private var facts: [String] {
+        var lines = negotiated
+        if report.negotiated == nil, let sent = report.sent {
+            let offers = [
+                sent.versions.joined(separator: " "),
+                "ALPN " + (sent.alpn.isEmpty ? "none" : sent.alpn.joined(separator: ", ")),
+                "servername " + (sent.sni ?? "none"),
+            ]
+            lines.append(line("Offered", offers.joined(separator: " · ")))
+        }
+        if let session = report.session { lines.append(line("Resumption", resumption(session))) }
+        if report.session != nil {
+            let staple = report.ocspStaple.map { "\($0.bytes) B, not judged" } ?? "none"
+            lines.append(line("OCSP staple", staple))
+        }
+        if let certificate = report.clientCertificate, certificate.requested {
+            let answer = certificate.sent ? "asked for, sent" : "asked for, none sent"
+            lines.append(line("Client cert", answer))
+        }
+        if let time { lines.append(line("Time", time)) }
+        return lines
+    }
+
+    private var negotiated: [String] {
+        guard let negotiated = report.negotiated else { return [] }
+        let choices: [String?] = [
+            negotiated.version.replacing("TLS", with: "TLS "), negotiated.suite.name,
+            negotiated.group?.name, negotiated.signature,
+        ]
+        var lines = [line("Negotiated", choices.compactMap(\.self).joined(separator: " · "))]
+        if let sent = report.sent {
+            let offer = sent.alpn.isEmpty ? "none offered" : sent.alpn.joined(separator: ", ")
+            lines.append(
+                line(
+                    "ALPN",
+                    negotiated.alpn ?? "none",
+                    beside: sent.alpn.isEmpty ? offer : "offered " + offer
+                )
+            )
+            let answer = negotiated.servernameAccepted.map {
+                $0 ? "acknowledged" : "not acknowledged"
+            }
+            lines.append(line("Servername", sent.sni ?? "none sent", beside: answer))
+        }
+        return lines
+    }
+
+    private func resumption(_ session: InspectionReport.Session) -> String {
+        guard let first = session.tickets.first else { return "no session ticket" }
+        let count = session.tickets.count
+        let sizes = Set(session.tickets.map(\.bytes)).sorted().map { "\($0)" }
+        let early = session.tickets.map(\.earlyData).max() ?? 0
+        return
+            "\(count) ticket\(count == 1 ? "" : "s") of \(sizes.joined(separator: ", ")) B, "
+            + "lifetime "
+            + Spans.seconds(first.lifetime) + ", "
+            + (early > 0 ? "0-RTT up to \(early) B" : "0-RTT not offered")
+    }
+
+    private var time: String? {
+        let timing = report.timing
+        let steps: [(String, Double?)] = [
+            ("dns", timing.dns), ("connect", timing.connect), ("hello", timing.serverHello),
+            ("done", timing.handshake),
+        ]
+        var words = steps.compactMap { name, value in
+            value.map { "\(name) \(Spans.milliseconds($0))" }
+        }
+        guard !words.isEmpty else { return nil }
+        if let flights = report.traffic?.flights, flights > 0 {
+            words.append("\(flights) flight" + (flights == 1 ? "" : "s"))
+        }
+        return words.joined(separator: " · ")
+    }
+
+    // MARK: Findings
+
+    private var findings: [String] {
+        let width = report.findings.map(\.id.count).max() ?? 0
+        return report.findings.map { finding in
+            "  " + paint(finding.severity.rawValue.padded(to: 5), finding.severity.style)
+                + " \(finding.id.padded(to: width))  \(Printable.text(finding.text))"
+        }
+    }
+
+    private func line(
+        _ label: String,
+        _ value: String,
+        beside: String? = nil,
+        style: Painter.Style? = nil
+    ) -> String {
+        let value = Printable.text(value)
+        let start = "  " + paint(label.padded(to: Self.labelWidth), .dim)
+        guard let beside else { return start + paint(value, style) }
+        return start + value.padded(to: 24) + " " + paint(Printable.text(beside), .dim)
+    }
+}
+
+extension Severity {
+    /// How the severity is painted.
+    var style: Painter.Style {
+        switch self {
+        case .info: .dim
+        case .note: .cyan
+        case .warn: .yellow
+        case .bad: .red
+        }
+    }
+}
+
+/// Spans of time in few characters.
+enum Spans {
+    /// Milliseconds with one decimal: `0.3 ms`.
+    static func milliseconds(_ value: Double) -> String {
+        "\((value * 10).rounded() / 10) ms"
+    }
+
+    /// Seconds in the largest unit that leaves at least two: `300 s`, `2 h`, `7 days`.
+    static func seconds(_ value: Int) -> String {
+        for (unit, size) in [("days", 86400), ("h", 3600), ("min", 60)] where value >= 2 * size {
+            return "\(value / size) \(unit)"
+        }
+        return "\(value) s"
+    }
+
+    /// Days in days, or in years from two on.
+    static func days(_ value: Int) -> String {
+        if value < 0 { return "expired" }
+        if value >= 730 { return "\(value / 365) years" }
+        return value == 1 ? "1 day" : "\(value) days"
+    }
+}
+
+extension String {
+    /// The text with spaces behind it up to a width.
+    func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+
+    /// The text with spaces in front of it up to a width.
+    func paddedLeft(to width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
+
+    /// At most so many characters; an ellipsis stands for what is left out.
+    func shortened(to width: Int) -> String {
+        count <= width ? self : prefix(width - 1) + "…"
+    }
+}
