@@ -91,7 +91,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TLSInspectionTests",
-            dependencies: ["TLSInspection", "Sockets", "TLSTestKit"],
+            dependencies: ["TLSInspection", "tlsinspect", "Sockets", "TLSTestKit"],
             swiftSettings: settings
         ),
         .testTarget(
