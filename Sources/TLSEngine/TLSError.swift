@@ -46,7 +46,11 @@ public struct TLSError: Error, Sendable {
         case noSharedParameters
         /// No application protocol in common, or none chosen where one is required.
         case noApplicationProtocol
-        /// A key, a hash or a parameter of the peer is below the security level.
+        /// A parameter of the peer's key exchange is below the security level, for example a
+        /// Diffie-Hellman group of 1,024 bits.
+        ///
+        /// A weak key or hash in a certificate is ``certificateRejected`` at the side that verifies
+        /// it, and ``invalidCertificate`` at the side that would present it.
         case weakParameters
         /// The peer was asked for a certificate and gave none.
         case peerCertificateMissing

@@ -121,9 +121,10 @@ struct BreakageTests {
 
     @Test(
         "a byte altered anywhere in the handshake is noticed by both sides",
-        arguments: BrokenWire.all
+        arguments: BrokenWire.all,
+        [0x01, 0x80, 0xff]
     )
-    func altered(_ wire: BrokenWire) throws {
+    func altered(_ wire: BrokenWire, _ mask: UInt8) throws {
         let contexts = try contexts(wire)
         var undetected: Set<Int> = []
         var uncovered: Set<Int> = []
@@ -135,7 +136,7 @@ struct BreakageTests {
                 guard sender == wire.sender else { return chunk }
                 records.take(chunk)
                 var chunk = chunk
-                if chunk.indices.contains(place - passed) { chunk[place - passed] ^= 0x01 }
+                if chunk.indices.contains(place - passed) { chunk[place - passed] ^= mask }
                 passed += chunk.count
                 return chunk
             }
