@@ -123,7 +123,8 @@ public final class AbortController: Sendable {
 private final class SignalTimer: ReadinessSource, @unchecked Sendable {
     // Sendable: nothing changes after it was made.
     let loop: EventLoop
-    private weak let signal: AbortSignal?
+    // Held until then: whoever waits for the signal need not hold it too.
+    private let signal: AbortSignal
     private let duration: Duration
 
     init(_ signal: AbortSignal, after duration: Duration) {
@@ -134,7 +135,7 @@ private final class SignalTimer: ReadinessSource, @unchecked Sendable {
     }
 
     override func deadlineReached() {
-        signal?.give("the signal's time of \(duration) is over")
+        signal.give("the signal's time of \(duration) is over")
         loop.retire(self)
     }
 }
