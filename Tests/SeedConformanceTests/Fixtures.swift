@@ -52,6 +52,8 @@ func makeListener(
 /// What connects to a listener; a TLS client trusts the authority.
 func clientOptions(_ type: SocketType = .tcp, to listener: SocketListener) throws -> SocketInit {
     var options = SocketInit(type: type, remote: listener.localAddress)
+    // The task that takes the connections may wait long for a thread while other suites compute.
+    options.limits.handshake = .seconds(60)
     if type == .tls { options.trust = TrustPolicy(anchors: try Authority.shared().anchors) }
     return options
 }
