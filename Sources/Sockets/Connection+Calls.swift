@@ -27,7 +27,9 @@ extension Connection {
             }
             attempt.next?.resume()
             switch attempt.outcome {
-            case .bytes(let count): return count
+            case .bytes(let count):
+                if attempt.hasFailed { _ = conclude() }
+                return count
             case .end:
                 await endOfStream()
                 return 0
@@ -55,7 +57,9 @@ extension Connection {
             }
             attempt.next?.resume()
             switch attempt.outcome {
-            case .bytes: return bytes
+            case .bytes:
+                if attempt.hasFailed { _ = conclude() }
+                return bytes
             case .end:
                 await endOfStream()
                 return nil
@@ -76,6 +80,8 @@ extension Connection {
 
         var outcome: Outcome
         var next: Waiter?
+        /// The connection failed in the attempt, though the attempt itself did not.
+        var hasFailed = false
     }
 
     @inline(__always)
@@ -100,7 +106,11 @@ extension Connection {
                 s.readTurn.isHeld = true
                 return Attempt(outcome: .wait)
             }
-            return Attempt(outcome: outcome, next: holdsTurn ? s.readTurn.release() : nil)
+            return Attempt(
+                outcome: outcome,
+                next: holdsTurn ? s.readTurn.release() : nil,
+                hasFailed: s.failure != nil
+            )
         }
     }
 
@@ -384,11 +394,12 @@ extension Connection.Storage {
             else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mustFetch = progress.wants == .read
+            // Also when the engine is done: its last flight could not be sent.
+            if failure != nil { return .failed }
             if progress.wants == .nothing {
                 timings.handshake = began.duration(to: EventLoop.readClock())
                 return .end
             }
-            if failure != nil { return .failed }
         }
     }
 }
