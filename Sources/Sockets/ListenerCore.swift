@@ -404,6 +404,9 @@ final class ListenerCore: Sendable {
     /// Connections that have not ended.
     var aliveCount: Int { state.withLock { $0.alive.count } }
 
+    /// Tasks that wait for a connection.
+    var waitingCount: Int { state.withLock { $0.waiters.count } }
+
     /// Stops listening; connections go on.
     func stop(_ reason: CloseReason) {
         let (untaken, undelivered, waiters) = state.withLock { s in

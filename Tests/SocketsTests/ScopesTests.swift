@@ -27,12 +27,17 @@ import Testing
         let listener = try makeListener(wire)
         var iterator = listener.makeAsyncIterator()
         let options = try clientOptions(wire, to: listener.localAddress)
+        let gate = Gate()
         async let left: Void = {
             await #expect(throws: Left.self) {
-                try await withSocket(options) { _ in throw Left() }
+                try await withSocket(options) { _ in
+                    await gate.wait()
+                    throw Left()
+                }
             }
         }()
         let server = try #require(try await iterator.next()).socket
+        gate.open()
         #expect(await thrown { _ = try await readAll(from: server) }?.code == .peerReset)
         await left
     }
@@ -61,9 +66,7 @@ import Testing
 
     @Test("a scope that cannot connect does not begin")
     func socketRefused() async throws {
-        let listener = try makeListener(.tcp)
-        let address = listener.localAddress
-        await listener.close()
+        let address = try await makeRefusingAddress()
         let error = await thrown {
             try await withSocket(SocketInit(remote: address)) { _ in _ = Issue.record("began") }
         }
@@ -96,7 +99,10 @@ import Testing
         #expect(try await readAll(from: clients.all[0]) == Array("served".utf8))
     }
 
-    @Test("a listener's scope aborts its connections when it throws or is cancelled", arguments: [false, true])
+    @Test(
+        "a listener's scope aborts its connections when it throws or is cancelled",
+        arguments: [false, true]
+    )
     func listenerFails(isCancelled: Bool) async throws {
         let pairs = Log<(OnSocketEvent, Socket, SocketListener)>()
         let task = Task {

@@ -34,7 +34,10 @@ import Testing
         return bytes
     }
 
-    @Test("a text, bytes and chunks are sent, and the sending side ends behind them", arguments: Wire.allCases)
+    @Test(
+        "a text, bytes and chunks are sent, and the sending side ends behind them",
+        arguments: Wire.allCases
+    )
     func forms(wire: Wire) async throws {
         #expect(try await received("grüezi", wire) == Array("grüezi".utf8))
         #expect(try await received([1, 2, 3], wire) == [1, 2, 3])
@@ -68,14 +71,25 @@ import Testing
         }
     }
 
-    @Test("a body that fails resets the connection: a part must not pass for the whole", arguments: Wire.allCases)
+    @Test(
+        "a body that fails resets the connection: a part must not pass for the whole",
+        arguments: Wire.allCases
+    )
     func failing(wire: Wire) async throws {
         let bodies: [SocketBody] = [
             .sequence(Chunks(chunks: [[1]], error: Broken())), .deferred { throw Broken() },
             .file("/nonexistent/file"), .file("/"),
         ]
         for body in bodies {
-            let pair = try await Pair(wire) { $0.body = body }
+            // Not before the listener has its end: the reset would be one of the handshake.
+            let gate = Gate()
+            let pair = try await Pair(wire) {
+                $0.body = .deferred {
+                    await gate.wait()
+                    return body
+                }
+            }
+            gate.open()
             let error = await pair.client.closed.error
             #expect(error?.code == .bodyFailed)
             #expect(error?.detail?.isEmpty == false)
@@ -100,7 +114,10 @@ import Testing
         #expect(try await readAll(from: pair.server) == Array("x".utf8))
     }
 
-    @Test("close cuts a body off that waits for its source, in good order", arguments: Wire.allCases)
+    @Test(
+        "close cuts a body off that waits for its source, in good order",
+        arguments: Wire.allCases
+    )
     func closeBesideBody(wire: Wire) async throws {
         let gate = Gate()
         let pair = try await Pair(wire) {
@@ -132,9 +149,7 @@ import Testing
 
     @Test("a socket that cannot connect does not ask for its body")
     func noConnection() async throws {
-        let listener = try makeListener(.tcp)
-        let address = listener.localAddress
-        await listener.close()
+        let address = try await makeRefusingAddress()
         let log = Log<Int>()
         let socket = try makeClient(.tcp, to: address) {
             $0.body = .deferred {

@@ -7,7 +7,10 @@ import Testing
 @testable import Sockets
 
 @Suite(.timeLimit(.minutes(1))) struct SocketErrorTests {
-    @Test("every code has words and a category of its own kind", arguments: SocketError.Code.allCases)
+    @Test(
+        "every code has words and a category of its own kind",
+        arguments: SocketError.Code.allCases
+    )
     func words(code: SocketError.Code) {
         let error = SocketError(code, detail: "the detail", hint: "The hint")
         #expect(error.description.hasPrefix(code.text))
@@ -80,17 +83,57 @@ import Testing
         ({ $0.servername = "a.test" }, .tlsOptionWithoutTLS),
         ({ $0.minimumVersion = .tls13 }, .tlsOptionWithoutTLS),
         ({ $0.trust = .acceptAnything(because: "test") }, .tlsOptionWithoutTLS),
-        ({ $0.type = .tls; $0.alpn = [""] }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.ecdhCurve = "nonsense" }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.cipherAlgorithms = ["x"] }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.signatureAlgorithms = ["x"] }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.servername = "a b" }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.maximumVersion = .tls12; $0.minimumVersion = .tls13 },
-            .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.key = [1] }, .invalidOption),
-        ({ $0.type = .tls; $0.cert = [1] }, .invalidOption),
-        ({ $0.type = .tls; $0.passphrase = "x" }, .invalidOption),
-        ({ $0.type = .tls; $0.key = [1]; $0.cert = [1] }, .invalidTLSConfiguration),
+        (
+            {
+                $0.type = .tls; $0.alpn = [""]
+            }, .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.ecdhCurve = "nonsense"
+            }, .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.cipherAlgorithms = ["x"]
+            }, .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.signatureAlgorithms = ["x"]
+            }, .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.servername = "a b"
+            }, .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.maximumVersion = .tls12; $0.minimumVersion = .tls13
+            },
+            .invalidTLSConfiguration
+        ),
+        (
+            {
+                $0.type = .tls; $0.key = [1]
+            }, .invalidOption
+        ),
+        (
+            {
+                $0.type = .tls; $0.cert = [1]
+            }, .invalidOption
+        ),
+        (
+            {
+                $0.type = .tls; $0.passphrase = "x"
+            }, .invalidOption
+        ),
+        (
+            {
+                $0.type = .tls; $0.key = [1]; $0.cert = [1]
+            }, .invalidTLSConfiguration
+        ),
     ]
 
     @Test("a client's dictionary that cannot be is refused at once", arguments: clientCases)
@@ -121,7 +164,11 @@ import Testing
         ({ $0.alpn = ["h2"] }, .tlsOptionWithoutTLS),
         ({ $0.clientAuthentication = .require }, .tlsOptionWithoutTLS),
         ({ $0.type = .tls }, .invalidTLSConfiguration),
-        ({ $0.type = .tls; $0.key = [1] }, .invalidOption),
+        (
+            {
+                $0.type = .tls; $0.key = [1]
+            }, .invalidOption
+        ),
         ({ $0.local = SocketAddress("192.0.2.1", port: 0) }, .addressNotAvailable),
     ]
 

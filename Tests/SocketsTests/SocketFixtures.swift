@@ -55,6 +55,9 @@ struct Credentials: Sendable {
     }
 }
 
+/// Longer than any suite may take: what ends by it has hung.
+let patience = Duration.seconds(90)
+
 let loopback = SocketAddress("127.0.0.1", port: 0)
 
 /// Options of a listener on loopback that speaks the wire.
@@ -63,11 +66,23 @@ func listenerOptions(
     at address: SocketAddress = loopback
 ) throws -> SocketListenerInit {
     var options = SocketListenerInit(type: wire.type, local: address)
+    options.limits.handshake = patience
     guard let version = wire.version else { return options }
     options.identity = try Credentials.shared().server
     options.minimumVersion = version
     options.maximumVersion = version
     return options
+}
+
+private let refusingHosts = Atomic<Int>(0)
+
+/// An address where nobody listens: of a host of its own, so that no other test is given its port.
+func makeRefusingAddress() async throws -> SocketAddress {
+    let number = refusingHosts.wrappingAdd(1, ordering: .relaxed).newValue
+    let host = "127.1.\(number / 250).\(number % 250 + 1)"
+    let listener = try SocketListener(SocketListenerInit(local: SocketAddress(host, port: 0)))
+    await listener.close()
+    return listener.localAddress
 }
 
 func makeListener(
@@ -82,6 +97,7 @@ func makeListener(
 /// Options of a client that trusts the test's authority.
 func clientOptions(_ wire: Wire, to address: SocketAddress) throws -> SocketInit {
     var options = SocketInit(type: wire.type, remote: address)
+    options.limits.handshake = patience
     guard let version = wire.version else { return options }
     options.trust = TrustPolicy(anchors: try Credentials.shared().anchors)
     options.minimumVersion = version
@@ -216,12 +232,17 @@ struct EnginePeer: ~Copyable {
 /// Waits until something holds; looked at with each tick of an event loop's timer, and bounded by the
 /// suite's time limit.
 func until(_ condition: @Sendable () -> Bool) async {
-    while !condition(), !Task.isCancelled {
-        let tick = Gate()
-        let signal = AbortSignal.timeout(.milliseconds(1))
-        signal.onAbort { _ in tick.open() }
-        await tick.wait()
-    }
+    while !condition(), !Task.isCancelled { await pass(.milliseconds(1)) }
+}
+
+/// Waits for an event that comes after so long.
+func pass(_ duration: Duration) async {
+    let gate = Gate()
+    let signal = AbortSignal.timeout(duration)
+    signal.onAbort { _ in gate.open() }
+    await gate.wait()
+    // A signal that is dropped is never given.
+    withExtendedLifetime(signal) {}
 }
 
 /// Reads until so many bytes came or the stream ended.
@@ -250,10 +271,17 @@ func thrown(_ body: () async throws -> Void) async -> SocketError? {
     }
 }
 
-/// Bytes that tell their own place, so that a hole or an exchange shows.
+/// Bytes whose pattern repeats after a prime number of them, so that a hole or an exchange shows.
 func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
-    (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ seed) &* 31 ^ ($0 >> 8)) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count + period.count)
+    bytes += period[(seed % period.count)...]
+    while bytes.count < count { bytes += period }
+    bytes.removeLast(bytes.count - count)
+    return bytes
 }
+
+private let period: [UInt8] = (0..<8191).map { UInt8(truncatingIfNeeded: $0 &* 31 ^ ($0 >> 8)) }
 
 /// A place to leave values from any task.
 final class Log<Value: Sendable>: Sendable {

@@ -28,7 +28,11 @@ import Testing
         .closed: [.finish: .closed],
     ]
 
-    @Test("every event in every phase leads where the table says", arguments: Phase.allCases, Event.allCases)
+    @Test(
+        "every event in every phase leads where the table says",
+        arguments: Phase.allCases,
+        Event.allCases
+    )
     func transition(phase: Phase, event: Event) {
         var state = SocketState(phase)
         if let next = Self.table[phase]?[event] {
@@ -45,7 +49,8 @@ import Testing
     @Test(
         "a phase says what may be done in it",
         arguments: [
-            (Phase.connecting, false, false, true, false), (.handshaking, false, false, true, false),
+            (Phase.connecting, false, false, true, false),
+            (.handshaking, false, false, true, false),
             (.open, true, true, false, true), (.readEnded, false, true, false, true),
             (.writeEnded, true, false, false, true), (.ended, false, false, false, true),
             (.lingering, false, false, false, false), (.closed, false, false, false, false),

@@ -30,9 +30,7 @@ import Testing
 
     @Test("a socket that was never ready says why to each that asks")
     func neverReady() async throws {
-        let listener = try makeListener(.tcp)
-        let address = listener.localAddress
-        await listener.close()
+        let address = try await makeRefusingAddress()
         let socket = try makeClient(.tcp, to: address)
         for _ in 0..<2 {
             let error = await thrown { _ = try await socket.ready }
@@ -73,7 +71,10 @@ import Testing
         #expect(await thrown { try await socket.write("x") }?.code == .writeAfterEnd)
     }
 
-    @Test("close gives its reason to closed, and closing again does nothing", arguments: Wire.allCases)
+    @Test(
+        "close gives its reason to closed, and closing again does nothing",
+        arguments: Wire.allCases
+    )
     func close(wire: Wire) async throws {
         let pair = try await Pair(wire)
         async let waiting = pair.client.closed
@@ -112,7 +113,10 @@ import Testing
         #expect(await socket.closed == .clean("too late"))
     }
 
-    @Test("abort ends every wait with its reason and resets the connection", arguments: Wire.allCases)
+    @Test(
+        "abort ends every wait with its reason and resets the connection",
+        arguments: Wire.allCases
+    )
     func abort(wire: Wire) async throws {
         let pair = try await Pair(wire)
         async let reading = thrown { _ = try await pair.client.read() }
@@ -138,7 +142,10 @@ import Testing
         #expect(await pair.client.closed == .reset)
     }
 
-    @Test("a dropped socket closes its descriptor, and the peer sees the end", arguments: Wire.allCases)
+    @Test(
+        "a dropped socket closes its descriptor, and the peer sees the end",
+        arguments: Wire.allCases
+    )
     func drop(wire: Wire) async throws {
         let listener = try makeListener(wire)
         var iterator = listener.makeAsyncIterator()

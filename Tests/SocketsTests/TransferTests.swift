@@ -55,8 +55,8 @@ import Testing
                         let place = total % piece.count
                         let head = min(count, piece.count - place)
                         let isWhole =
-                            buffer[..<head] == piece[place..<(place + head)]
-                            && buffer[head..<count] == piece[..<(count - head)]
+                            Files.areEqual(buffer[..<head], piece[place..<(place + head)])
+                            && Files.areEqual(buffer[head..<count], piece[..<(count - head)])
                         #expect(isWhole)
                         total += count
                     }
@@ -68,7 +68,10 @@ import Testing
         #expect(await pair.client.closed == .clean(nil))
     }
 
-    @Test("each way of reading stays within its buffer and leaves the rest as it was", arguments: Wire.allCases)
+    @Test(
+        "each way of reading stays within its buffer and leaves the rest as it was",
+        arguments: Wire.allCases
+    )
     func readingForms(wire: Wire) async throws {
         let pair = try await Pair(wire)
         try await pair.server.write(pattern(100))
@@ -141,7 +144,10 @@ import Testing
                 }
             }
             let all = try await readExactly((1 << 20) + 90, from: pair.server)
-            #expect(Array(all.suffix(90)) == (UInt8(1)..<10).flatMap { [UInt8](repeating: $0, count: 10) })
+            #expect(
+                Array(all.suffix(90))
+                    == (UInt8(1)..<10).flatMap { [UInt8](repeating: $0, count: 10) }
+            )
             try await group.waitForAll()
         }
     }
@@ -159,7 +165,10 @@ import Testing
         #expect(total == 40 * 500)
     }
 
-    @Test("one piece wakes one reader after the other until it is used up", arguments: Wire.allCases)
+    @Test(
+        "one piece wakes one reader after the other until it is used up",
+        arguments: Wire.allCases
+    )
     func onePieceManyReaders(wire: Wire) async throws {
         let pair = try await Pair(wire)
         let bytes = try await withThrowingTaskGroup(of: [UInt8].self) { group in
