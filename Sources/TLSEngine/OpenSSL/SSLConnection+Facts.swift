@@ -120,7 +120,9 @@ extension SSLConnection {
             )
         default:
             let name = unsafe EVP_PKEY_get0_type_name(key).map { unsafe String(cString: $0) }
-            return EphemeralKey(type: "ECDH", name: name ?? "unknown", size: bits)
+            // A key that only a provider knows is no curve's: ML-KEM, by itself or joined with one.
+            let isKEM = unsafe EVP_PKEY_get_base_id(key) == EVP_PKEY_KEYMGMT
+            return EphemeralKey(type: isKEM ? "KEM" : "ECDH", name: name ?? "unknown", size: bits)
         }
     }
 
