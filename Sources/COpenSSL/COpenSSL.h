@@ -147,7 +147,6 @@ static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X5
 // The major version of the headers this was compiled against; `OPENSSL_version_major()` is the
 // library's that runs.
 static inline int cssl_header_version_major(void) { return OPENSSL_VERSION_MAJOR; }
-static inline int cssl_header_version_minor(void) { return OPENSSL_VERSION_MINOR; }
 static inline const char *cssl_header_version_text(void) { return OPENSSL_VERSION_TEXT; }
 
 #endif

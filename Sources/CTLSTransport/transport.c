@@ -123,8 +123,6 @@ static void note_received(ctls_transport *t, const uint8_t *message, size_t coun
     }
 }
 
-enum { COMPRESSED_CERTIFICATE = 25 };
-
 static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     switch (message[0]) {
     case SSL3_MT_SERVER_HELLO:
@@ -135,8 +133,6 @@ static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
     // An empty list is 7 bytes in TLS 1.2 and 8 in TLS 1.3 (RFC 8446 §4.4.2).
     case SSL3_MT_CERTIFICATE: t->certificate_presented = count > 8; break;
-    // Only a certificate is worth compressing (RFC 8879 §4); the headers of 3.0 have no name for it.
-    case COMPRESSED_CERTIFICATE: t->certificate_presented = 1; break;
     default: break;
     }
 }

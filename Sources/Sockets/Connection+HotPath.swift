@@ -35,12 +35,17 @@ extension Connection {
         guard !buffer.isEmpty else { return HotStep.general }
         let task = CurrentTask.number
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
+        var hasFailed = false
+        defer { if hasFailed { _ = conclude() } }
         return state.withLock { s in
             guard !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil else {
                 return HotStep.general
             }
             switch unsafe s.receive(into: lent.memory) {
-            case .bytes(let count): return count
+            case .bytes(let count):
+                // Data came, and what was to be answered could not be sent.
+                hasFailed = s.failure != nil
+                return count
             case .wait:
                 guard s.scopeTask == task, task != 0 else { return HotStep.general }
                 s.readTurn.isHeld = true
@@ -63,13 +68,16 @@ extension Connection {
     private func finishHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
         var next: Waiter?
+        var hasFailed = false
         let step = state.withLock { s in
             guard s.failure == nil, case .bytes(let count) = unsafe s.receive(into: lent.memory)
             else { return HotStep.general }
+            hasFailed = s.failure != nil
             next = s.readTurn.release()
             return count
         }
         next?.resume()
+        if hasFailed { _ = conclude() }
         return step
     }
 

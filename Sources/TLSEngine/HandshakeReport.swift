@@ -104,9 +104,9 @@ public struct CipherSuite: Hashable, Sendable {
 
 /// The key a peer made for one key exchange.
 public struct EphemeralKey: Hashable, Sendable {
-    /// The kind of key: `DH` or `ECDH`.
+    /// The kind of key: `DH`, `ECDH`, or `KEM` for ML-KEM and what is joined with it.
     public var type: String
-    /// The curve's name for `ECDH`, for example `prime256v1` or `X25519`; else empty.
+    /// The curve's name for `ECDH`, for example `prime256v1` or `X25519`, or the KEM's; else empty.
     public var name: String
     /// The size in bits.
     public var size: Int

@@ -16,15 +16,8 @@ extension SSLConnection {
         }
     }
 
-    /// OpenSSL's state in the numbers of the headers this was compiled with.
-    private var handshakeState: OSSL_HANDSHAKE_STATE {
-        let state = unsafe SSL_get_state(ssl)
-        guard isNewerThanHeaders else { return state }
-        return OSSL_HANDSHAKE_STATE(rawValue: olderNumber(of: state.rawValue))
-    }
-
     private var clientPhase: HandshakePhase {
-        switch handshakeState {
+        switch unsafe SSL_get_state(ssl) {
         case TLS_ST_OK: .open
         case TLS_ST_BEFORE, TLS_ST_CW_CLNT_HELLO: .serverHello
         case TLS_ST_CR_SRVR_HELLO:
@@ -43,11 +36,10 @@ extension SSLConnection {
         let last = Int32(unsafe notes.last_message_in)
         if isClientCertificateRequested,
             last == SSL3_MT_CLIENT_HELLO || last == SSL3_MT_CERTIFICATE
-                || last == compressedCertificate
         {
             return .clientAuthentication
         }
-        return switch handshakeState {
+        return switch unsafe SSL_get_state(ssl) {
         case TLS_ST_OK: .open
         case TLS_ST_BEFORE, TLS_ST_SR_CLNT_HELLO: .clientHello
         case TLS_ST_SR_CERT, TLS_ST_SR_CERT_VRFY: .clientAuthentication
@@ -96,10 +88,7 @@ extension SSLConnection {
         if alert(unsafe notes.last_alert_sent) == .noApplicationProtocol {
             return .noApplicationProtocol
         }
-        let isSpecific = { (reason: OpenSSLReason) in
-            reason.library == ERR_LIB_SSL && reason.reason != recordLayerFailure
-        }
-        guard let reason = reasons.last(where: isSpecific)?.reason else {
+        guard let reason = reasons.last(where: { $0.library == ERR_LIB_SSL })?.reason else {
             if unsafe notes.end_of_input == 1 {
                 return isHandshake ? .closedDuringHandshake : .truncated
             }
@@ -118,29 +107,6 @@ extension SSLConnection {
         }
     }
 }
-
-/// Whether the library that runs numbers its states anew since the headers.
-private let isNewerThanHeaders = OPENSSL_version_minor() >= 2 && cssl_header_version_minor() < 2
-
-/// The number that a state of OpenSSL 3.2 or later has in 3.0.
-///
-/// Four states for compressed certificates were put in between; they count as certificates here.
-private func olderNumber(of number: UInt32) -> UInt32 {
-    switch number {
-    case ...4: number
-    case 5...14: number - 1
-    case 15...25: number - 2
-    case 26...30: number - 3
-    default: number - 4
-    }
-}
-
-/// The type of a CompressedCertificate message (RFC 8879 §4), which OpenSSL 3.2 and later can speak.
-private let compressedCertificate: Int32 = 25
-
-/// What OpenSSL 3.2 and later put behind every failure of a record (SSL_R_RECORD_LAYER_FAILURE); the
-/// headers of 3.0 have no name for it.
-private let recordLayerFailure: Int32 = 313
 
 /// The codes of OpenSSL's reasons that mean the same everywhere.
 private let codes: [Int32: TLSError.Code] = {
