@@ -28,7 +28,7 @@ struct BrokenWire: Sendable, CustomTestStringConvertible {
                     sender: sender,
                     version: version,
                     key: .p256,
-                    stride: 3,
+                    stride: 7,
                     authenticatesClient: true
                 ),
             ]
@@ -121,14 +121,14 @@ struct BreakageTests {
 
     @Test(
         "a byte altered anywhere in the handshake is noticed by both sides",
-        arguments: BrokenWire.all,
-        [0x01, 0x80, 0xff]
+        arguments: BrokenWire.all
     )
-    func altered(_ wire: BrokenWire, _ mask: UInt8) throws {
+    func altered(_ wire: BrokenWire) throws {
         let contexts = try contexts(wire)
         var undetected: Set<Int> = []
         var uncovered: Set<Int> = []
         for place in stride(from: 0, to: try length(wire, contexts), by: wire.stride) {
+            let mask: UInt8 = [0x01, 0x80, 0xff][place % 3]
             var passed = 0
             var records = RecordReader()
             let pair = try EnginePair(client: contexts.client, server: contexts.server) {
