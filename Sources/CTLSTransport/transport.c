@@ -114,16 +114,20 @@ static int is_retry_request(const uint8_t *message, size_t count) {
 
 static void note_received(ctls_transport *t, const uint8_t *message, size_t count) {
     t->messages_in++;
+    if (message[0] == SSL3_MT_SERVER_HELLO && is_retry_request(message, count)) {
+        t->hello_retried = 1; // the ServerHello is still due
+        return;
+    }
     t->last_message_in = message[0];
     switch (message[0]) {
     case SSL3_MT_CLIENT_HELLO: t->client_hello_due = 0; break;
-    case SSL3_MT_SERVER_HELLO: t->hello_retried |= is_retry_request(message, count); break;
     case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
     default: break;
     }
 }
 
 static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
+    t->last_message_out = message[0];
     switch (message[0]) {
     case SSL3_MT_SERVER_HELLO:
         if (!is_retry_request(message, count)) break;
@@ -133,6 +137,7 @@ static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
     // An empty list is 7 bytes in TLS 1.2 and 8 in TLS 1.3 (RFC 8446 §4.4.2).
     case SSL3_MT_CERTIFICATE: t->certificate_presented = count > 8; break;
+    case CTLS_COMPRESSED_CERTIFICATE: t->certificate_presented = 1; break;
     default: break;
     }
 }

@@ -34,7 +34,9 @@ typedef struct ctls_transport {
     } ticket[4];
     uint8_t end_of_input, wants_input, wants_output, direction;
     uint8_t last_record_type;      // of the last record header received (RFC 8446 §5.1)
-    uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4)
+    uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4); a
+                                   // HelloRetryRequest does not count
+    uint8_t last_message_out;      // type of the last message sent whole
     uint8_t handshake_done;        // set by the owner: flights are counted no more
     uint8_t client_hello_due;      // set by a server's owner, then by HelloRetryRequests
     uint8_t client_hello_overflow; // the hello is over the limit
@@ -44,6 +46,9 @@ typedef struct ctls_transport {
 } ctls_transport;
 
 enum { CTLS_TICKETS = 4 };
+
+// A message that newer libraries send by themselves and 3.0's headers do not name (RFC 8879 §4).
+enum { CTLS_COMPRESSED_CERTIFICATE = 25 };
 
 /// Makes the transport and gives both directions of `ssl` to it. NULL when out of memory. The
 /// transport lives as long as `ssl`.

@@ -5,47 +5,45 @@ import COpenSSL
 import CTLSTransport
 
 extension SSLConnection {
-    /// How far the handshake has come.
+    /// How far the handshake has come, by the messages that went in and out whole.
     ///
-    /// OpenSSL enters a message's state with its header; until the message is there whole, the
-    /// connection still waits for it.
+    /// OpenSSL's own state would tell less, as it enters a message's state with the header, and its
+    /// numbers differ between libraries of one major version.
     func handshakePhase(role: TLSRole) -> HandshakePhase {
+        if unsafe SSL_is_init_finished(ssl) == 1 { return .open }
+        let received = Int32(unsafe notes.last_message_in)
+        let sent = Int32(unsafe notes.last_message_out)
         switch role {
-        case .client: clientPhase
-        case .server: serverPhase
+        case .client: return clientPhase(received: received, sent: sent)
+        case .server: return serverPhase(received: received, sent: sent)
         }
     }
 
-    private var clientPhase: HandshakePhase {
-        switch unsafe SSL_get_state(ssl) {
-        case TLS_ST_OK: .open
-        case TLS_ST_BEFORE, TLS_ST_CW_CLNT_HELLO: .serverHello
-        case TLS_ST_CR_SRVR_HELLO:
-            Int32(unsafe notes.last_message_in) == SSL3_MT_SERVER_HELLO
-                ? .certificate : .serverHello
-        case TLS_ST_CR_ENCRYPTED_EXTENSIONS, TLS_ST_CR_CERT_REQ, TLS_ST_CR_CERT,
-            TLS_ST_CR_CERT_STATUS:
+    private func clientPhase(received: Int32, sent: Int32) -> HandshakePhase {
+        if sent == SSL3_MT_FINISHED { return .finished }
+        return switch received {
+        case 0: .serverHello
+        case SSL3_MT_SERVER_HELLO, SSL3_MT_ENCRYPTED_EXTENSIONS, SSL3_MT_CERTIFICATE_REQUEST,
+            SSL3_MT_CERTIFICATE, SSL3_MT_CERTIFICATE_STATUS, Int32(CTLS_COMPRESSED_CERTIFICATE):
             .certificate
-        case TLS_ST_CR_CERT_VRFY, TLS_ST_CR_KEY_EXCH, TLS_ST_CR_SRVR_DONE: .keyExchange
-        default: .finished
-        }
-    }
-
-    private var serverPhase: HandshakePhase {
-        if unsafe notes.client_hello_due == 1 { return .clientHello }
-        let last = Int32(unsafe notes.last_message_in)
-        if isClientCertificateRequested,
-            last == SSL3_MT_CLIENT_HELLO || last == SSL3_MT_CERTIFICATE
-        {
-            return .clientAuthentication
-        }
-        return switch unsafe SSL_get_state(ssl) {
-        case TLS_ST_OK: .open
-        case TLS_ST_BEFORE, TLS_ST_SR_CLNT_HELLO: .clientHello
-        case TLS_ST_SR_CERT, TLS_ST_SR_CERT_VRFY: .clientAuthentication
-        case TLS_ST_SR_KEY_EXCH, TLS_ST_SW_SRVR_DONE, TLS_ST_SW_KEY_EXCH, TLS_ST_SW_CERT_REQ:
+        case SSL3_MT_CERTIFICATE_VERIFY, SSL3_MT_SERVER_KEY_EXCHANGE, SSL3_MT_SERVER_DONE:
             .keyExchange
         default: .finished
+        }
+    }
+
+    private func serverPhase(received: Int32, sent: Int32) -> HandshakePhase {
+        if unsafe notes.client_hello_due == 1 { return .clientHello }
+        switch received {
+        case SSL3_MT_CLIENT_HELLO:
+            let hasAnswered = sent == SSL3_MT_FINISHED || sent == SSL3_MT_SERVER_DONE
+            guard hasAnswered else { return .clientHello }
+            guard !isClientCertificateRequested else { return .clientAuthentication }
+            return sent == SSL3_MT_FINISHED ? .finished : .keyExchange
+        case SSL3_MT_CERTIFICATE, SSL3_MT_CERTIFICATE_VERIFY, Int32(CTLS_COMPRESSED_CERTIFICATE):
+            return .clientAuthentication
+        case SSL3_MT_CLIENT_KEY_EXCHANGE: return .keyExchange
+        default: return .finished
         }
     }
 
@@ -75,7 +73,8 @@ extension SSLConnection {
     ///
     /// - Parameters:
     ///   - reasons: What was in the error queue. The data path does not empty it before a call, so
-    ///     only the last entry of the SSL library is sure to belong to the failure.
+    ///     only the last entry of the SSL library is sure to belong to the failure; libraries from
+    ///     3.2 on put one behind it that says nothing.
     ///   - isHandshake: Whether the handshake was under way.
     ///   - phase: Where it stood.
     /// - Returns: The code.
@@ -88,7 +87,10 @@ extension SSLConnection {
         if alert(unsafe notes.last_alert_sent) == .noApplicationProtocol {
             return .noApplicationProtocol
         }
-        guard let reason = reasons.last(where: { $0.library == ERR_LIB_SSL })?.reason else {
+        let telling = reasons.last {
+            $0.library == ERR_LIB_SSL && $0.reason != recordLayerFailure
+        }
+        guard let reason = telling?.reason else {
             if unsafe notes.end_of_input == 1 {
                 return isHandshake ? .closedDuringHandshake : .truncated
             }
@@ -107,6 +109,9 @@ extension SSLConnection {
         }
     }
 }
+
+/// `SSL_R_RECORD_LAYER_FAILURE` of OpenSSL 3.2, which 3.0's headers do not name.
+private let recordLayerFailure: Int32 = 313
 
 /// The codes of OpenSSL's reasons that mean the same everywhere.
 private let codes: [Int32: TLSError.Code] = {
