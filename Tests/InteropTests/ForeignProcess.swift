@@ -56,7 +56,7 @@ private final class ForeignRecord: Sendable {
     ) {
         Thread.detachNewThread { [self] in
             while true {
-                let piece = [UInt8](pipe.availableData)
+                let piece = readSome(pipe)
                 guard !piece.isEmpty else { break }
                 update { keep(&$0, piece) }
             }
@@ -69,6 +69,18 @@ private final class ForeignRecord: Sendable {
         let status = process.terminationStatus
         let isSignal = process.terminationReason == .uncaughtSignal
         update { $0.exitCode = isSignal ? -status : status }
+    }
+}
+
+/// Reads what there is, at least a byte, or nothing at the end.
+///
+/// `FileHandle.availableData` ends the process when a signal interrupts it.
+private func readSome(_ pipe: FileHandle) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        let count = unsafe read(pipe.fileDescriptor, &bytes, bytes.count)
+        if count >= 0 { return Array(bytes.prefix(count)) }
+        guard errno == EINTR else { return [] }
     }
 }
 

@@ -122,7 +122,7 @@ struct CommandLineTests {
 
     @Test("a refused connection exits with 3")
     func refused() async throws {
-        let address = try await unusedAddress()
+        let address = try unusedAddress()
         let run = try await ProcessRun.tool("probe", "\(address)")
         #expect(run.exitCode == 3)
         #expect(run.errors == "")

@@ -80,7 +80,13 @@ struct ForeignServerTests {
     private func acceptAddress(_ output: FileHandle) throws -> SocketAddress {
         var said = ""
         while !said.contains(/ACCEPT .*\n/) {
-            let bytes = output.availableData
+            // `availableData` ends the process when a signal interrupts it.
+            var piece = [UInt8](repeating: 0, count: 4096)
+            var count = 0
+            repeat {
+                count = unsafe read(output.fileDescriptor, &piece, piece.count)
+            } while count < 0 && errno == EINTR
+            let bytes = piece.prefix(max(0, count))
             try #require(!bytes.isEmpty, "openssl s_server did not start")
             said += String(decoding: bytes, as: UTF8.self)
         }

@@ -1,3 +1,4 @@
+import Glibc
 import Sockets
 import TLSTestKit
 import Testing
@@ -103,7 +104,7 @@ struct ProbeFailureTests {
 
     @Test("a port where nobody listens refuses the connection")
     func refused() async throws {
-        let address = try await unusedAddress()
+        let address = try unusedAddress()
         let report = try checked(await Inspector(now: bench.now).run(Probe(address)))
         #expect(report.result == .refused)
         #expect(report.exit == .noConnection)
@@ -132,7 +133,7 @@ struct ProbeFailureTests {
         arguments: ImpossibleProbe.allCases
     )
     func invalid(_ impossible: ImpossibleProbe) async throws {
-        let address = try await unusedAddress()
+        let address = try unusedAddress()
         let report = try checked(
             await Inspector(now: bench.now).run(Probe(address, impossible.apply))
         )
@@ -153,10 +154,21 @@ struct ProbeFailureTests {
     }
 }
 
-/// An address where nobody listens: a listener had it, and is closed.
-func unusedAddress() async throws -> SocketAddress {
-    let options = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
-    return try await withListener(options) { $0.localAddress }
+/// An address where nobody listens: its port is bound for as long as this process lives, so nobody
+/// else can be given it.
+func unusedAddress() throws -> SocketAddress {
+    let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = in_addr_t(INADDR_LOOPBACK).bigEndian
+    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let result = unsafe withUnsafeMutablePointer(to: &address) {
+        unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            unsafe bind(number, $0, size) == 0 ? getsockname(number, $0, &size) : -1
+        }
+    }
+    try #require(result == 0)
+    return SocketAddress("127.0.0.1", port: UInt16(bigEndian: address.sin_port))
 }
 
 /// A probe that cannot be made, named as its error's code.

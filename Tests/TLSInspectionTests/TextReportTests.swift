@@ -44,7 +44,7 @@ struct TextReportTests {
     @Test("a failure shows its message, phase and hint, and what was offered")
     func failure() async throws {
         let report = try checked(
-            await Inspector(now: bench.now).run(Probe(try await unusedAddress()))
+            await Inspector(now: bench.now).run(Probe(try unusedAddress()))
         )
         let lines = lines(report)
         #expect(lines[0].hasSuffix("connection refused"))

@@ -88,7 +88,7 @@ struct ToolTests {
         var variables: [String: String] = [:]
         variables["NO_COLOR"] = noColor
         variables["TERM"] = term
-        let address = try await unusedAddress()
+        let address = try unusedAddress()
         let output = await run(
             "probe",
             "\(address)",
