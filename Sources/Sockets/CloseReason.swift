@@ -34,7 +34,8 @@ public enum CloseReason: Hashable, Sendable {
             case .truncated: .truncated
             case .peerReset where error.tls == nil: .reset
             case .aborted: .aborted(error.detail)
-            case .connectTimedOut, .handshakeTimedOut, .idleTimedOut: .timedOut(error)
+            case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut:
+                .timedOut(error)
             default: .failed(error)
             }
     }

@@ -301,9 +301,15 @@ extension Connection {
         let (timeout, isLingerOver) = state.withLock { s -> (SocketError?, Bool) in
             if let deadline = s.lingerDeadline, deadline <= now { return (nil, true) }
             if let deadline = s.establishDeadline, deadline <= now {
-                let isHandshake = s.lifecycle.phase == .handshaking
+                let code: SocketError.Code =
+                    switch s.lifecycle.phase {
+                    case .connecting: .connectTimedOut
+                    case .handshaking: .handshakeTimedOut
+                    case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
+                        .responseTimedOut
+                    }
                 let error = SocketError(
-                    isHandshake ? .handshakeTimedOut : .connectTimedOut,
+                    code,
                     address: s.remote,
                     phase: s.engine?.phase ?? (s.wasEstablished ? .open : s.connectPhase)
                 )

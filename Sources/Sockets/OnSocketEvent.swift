@@ -73,7 +73,9 @@ public struct SocketResponseOptions: Sendable {
     public var signal: AbortSignal?
     /// Whether small writes leave at once; nil keeps the listener's choice (seed `noDelay`).
     public var noDelay: Bool?
-    /// Time for the response to be sent; nil for none (seed `connectionTimeout`).
+    /// Time for the body to be sent; nil for none (seed `connectionTimeout`).
+    ///
+    /// The connection exists already, so this is what is left to bound. Without a body it means nothing.
     public var connectionTimeout: Duration?
     /// Time without a byte after which the connection ends; nil keeps the listener's (seed
     /// `idleTimeout`).

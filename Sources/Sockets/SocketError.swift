@@ -57,6 +57,8 @@ public struct SocketError: Error, Sendable {
         case connectTimedOut
         /// No complete handshake in time.
         case handshakeTimedOut
+        /// A response was not sent within ``SocketResponseOptions/connectionTimeout``.
+        case responseTimedOut
         /// Nothing was sent or received for ``SocketInit/idleTimeout``.
         case idleTimedOut
 
@@ -145,7 +147,7 @@ public struct SocketError: Error, Sendable {
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
             .tlsFailed:
             .tls
-        case .connectTimedOut, .handshakeTimedOut, .idleTimedOut: .timeout
+        case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS,
             .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed:
@@ -245,6 +247,7 @@ extension SocketError.Code {
         case .tlsFailed: "TLS failed"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
+        case .responseTimedOut: "the response was not sent in time"
         case .idleTimedOut: "the connection was idle for too long"
         case .aborted: "aborted"
         case .closed: "closed by this side"

@@ -78,7 +78,7 @@ public struct CipherInfo: Hashable, Sendable {
 
 /// A peer's key of one key exchange (seed `EphemeralKeyInfo`).
 public struct EphemeralKeyInfo: Hashable, Sendable {
-    /// `DH` or `ECDH` (seed `type`).
+    /// `DH`, `ECDH`, or `KEM` for ML-KEM and what is joined with it (seed `type`).
     public var type: String
     /// The curve, for example `X25519` or `prime256v1`; empty for `DH` (seed `name`).
     public var name: String

@@ -92,8 +92,14 @@ public struct SocketListenerInit: Sendable {
     ///   - type: What to speak.
     ///   - local: The address to listen on.
     ///   - port: The port; 0 has the system choose.
-    public init(type: SocketType = .tcp, local: String, port: UInt16) {
-        self.init(type: type, local: SocketAddress(local, port: port))
+    ///   - identity: For TLS: who the listener is.
+    public init(
+        type: SocketType = .tcp,
+        local: String,
+        port: UInt16,
+        identity: TLSIdentity? = nil
+    ) {
+        self.init(type: type, local: SocketAddress(local, port: port), identity: identity)
     }
 
     /// Reaches a TLS member directly (seed `SocketListenerInit includes TLSSocketListenerInit`).

@@ -10,7 +10,7 @@ extension Observation {
         case .connectionRefused: (.refused, .noConnection)
         case .unreachable: (.unreachable, .noConnection)
         case .connectTimedOut: (.timeout, .noConnection)
-        case .handshakeTimedOut, .idleTimedOut: (.timeout, .noHandshake)
+        case .handshakeTimedOut, .responseTimedOut, .idleTimedOut: (.timeout, .noHandshake)
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
             .tlsFailed:
             (tlsOutcome(of: error.tls), .noHandshake)

@@ -80,7 +80,7 @@ import Testing
         }
         try event.respondWith(SocketResponse(options))
         let error = await event.socket.closed.error
-        #expect(error?.code == .connectTimedOut)
+        #expect(error?.code == .responseTimedOut)
         #expect(error?.phase == .open)
         gate.open()
     }
