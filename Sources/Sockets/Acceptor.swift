@@ -83,9 +83,10 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
             return true
         }
         guard mustSchedule else { return }
-        loop.execute { [weak self] in
-            self?.state.withLock { $0.isTurnScheduled = false }
-            self?.takeTurn()
+        // It runs once and soon: holding the acceptor until then is cheaper than a weak reference.
+        loop.execute { [self] in
+            state.withLock { $0.isTurnScheduled = false }
+            takeTurn()
         }
     }
 

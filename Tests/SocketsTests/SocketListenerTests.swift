@@ -416,4 +416,6 @@ private func expectRecoveryFromExhaustion() async throws {
     try await last.write("at last")
     try #require(await last.read() == Array("at last".utf8))
     spare.forEach { Syscalls.close($0) }
+    for client in clients { try? await client.close() }
+    await listener.close()
 }
