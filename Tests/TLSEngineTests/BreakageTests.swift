@@ -55,7 +55,8 @@ private struct RecordReader {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+// Seconds of pure arithmetic: beside each other the rows would starve the tests that have deadlines.
+@Suite(.serialized, .timeLimit(.minutes(1)))
 struct BreakageTests {
     let fixtures: Fixtures
     init() throws { fixtures = try Fixtures.shared() }
