@@ -22,10 +22,21 @@ extension Connection {
     /// Receives application data; see ``Socket/read(into:)``.
     @inline(__always)
     func hotRead(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
-        let first = attemptHotRead(&buffer)
-        if first > 0 { return first }
-        guard first == HotStep.wait else { return try await read(into: &buffer) }
-        await Waiter.suspend { parkHotReader($0) }
+        // In a conversation the kernel has nothing yet when one has just answered.
+        var isParked = false
+        if expectsWait.load(ordering: .relaxed), !buffer.isEmpty {
+            let task = CurrentTask.number
+            await Waiter.suspend { waiter in
+                isParked = parkHotReaderAtOnce(waiter, task)
+                return isParked
+            }
+        }
+        if !isParked {
+            let first = attemptHotRead(&buffer)
+            if first > 0 { return first }
+            guard first == HotStep.wait else { return try await read(into: &buffer) }
+            await Waiter.suspend { parkHotReader($0) }
+        }
         let second = finishHotRead(&buffer)
         if second > 0 { return second }
         return try await read(into: &buffer, holdsTurn: true)
@@ -64,6 +75,19 @@ extension Connection {
         }
     }
 
+    /// Parks without an attempt to receive, when that could only say that nothing is there.
+    private func parkHotReaderAtOnce(_ waiter: Waiter, _ task: UInt) -> Bool {
+        state.withLock { s in
+            guard s.isDrained, !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,
+                !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil,
+                s.scopeTask == task, task != 0
+            else { return false }
+            s.readTurn.isHeld = true
+            s.readTurn.setWaiter(waiter)
+            return true
+        }
+    }
+
     /// Tries again with the turn, and gives it up if that brings data.
     private func finishHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
@@ -74,6 +98,7 @@ extension Connection {
             else { return HotStep.general }
             hasFailed = s.failure != nil
             next = s.readTurn.release()
+            expectsWait.store(s.isDrained && !s.mayHavePlaintext, ordering: .relaxed)
             return count
         }
         next?.resume()
