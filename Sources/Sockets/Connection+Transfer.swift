@@ -263,13 +263,12 @@ extension Connection.Storage {
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
         var progress: TLSEngine.Progress?
-        var error: TLSError?
         do throws(TLSError) {
             progress = try step(&engine, &output)
-        } catch let thrown {
-            error = thrown
+        } catch {
+            noteFailure(error)
         }
-        unsafe settle(scratch, output.finalize(for: scratch), error)
+        unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
     }
 
@@ -285,14 +284,13 @@ extension Connection.Storage {
         var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
         let input = unsafe Span(_unsafeElements: window)
         var progress: TLSEngine.Progress?
-        var error: TLSError?
         do throws(TLSError) {
             progress = try engine?.receive(input, into: &plaintext, producing: &output)
-        } catch let thrown {
-            error = thrown
+        } catch {
+            noteFailure(error)
         }
         received = unsafe plaintext.finalize(for: buffer)
-        unsafe settle(scratch, output.finalize(for: scratch), error)
+        unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
     }
 
@@ -303,28 +301,25 @@ extension Connection.Storage {
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
         let input = unsafe Span(_unsafeElements: bytes)
         var progress: TLSEngine.Progress?
-        var error: TLSError?
         do throws(TLSError) {
             progress = try engine?.send(input, producing: &output)
-        } catch let thrown {
-            error = thrown
+        } catch {
+            noteFailure(error)
         }
-        unsafe settle(scratch, output.finalize(for: scratch), error)
+        unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
     }
 
-    /// Sends what a step of the engine produced, and takes in its error.
+    /// Takes in why the engine failed, before its alert is sent: that it cannot be says less.
+    private mutating func noteFailure(_ error: TLSError) {
+        if failure == nil { failure = .tls(error, report: engine?.report) }
+    }
+
+    /// Sends what a step of the engine produced.
     @inline(__always)
-    private mutating func settle(
-        _ scratch: UnsafeMutableBufferPointer<UInt8>,
-        _ count: Int,
-        _ error: TLSError?
-    ) {
-        // Before the alert is sent: that it cannot be says less than why it should be.
-        if let error, failure == nil { failure = .tls(error, report: engine?.report) }
-        if count > 0 {
-            unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
-        }
+    private mutating func transmit(_ scratch: UnsafeMutableBufferPointer<UInt8>, _ count: Int) {
+        guard count > 0 else { return }
+        unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
     }
 
     /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.

@@ -36,12 +36,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
 
     /// Everything that changes.
     struct Storage: ~Copyable {
+        // First what every read and write looks at, side by side: it is fetched line by line.
+
         var descriptor: Int32 = -1
-        var engine: TLSEngine?
         var lifecycle: SocketState
         /// Whether the connection speaks TLS; the engine comes before the handshake.
         let isTLS: Bool
-
         /// The last `recv` took all there was.
         var isDrained = false
         /// The last `send` was not taken whole.
@@ -56,17 +56,27 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var mayHavePlaintext = false
         /// Whether the engine's buffers were given back since the last data.
         var hasReleasedBuffers = false
+        /// What every later call gets.
+        var failure: SocketError?
+        /// The task whose scope covers cancellation; compared, never followed.
+        var scopeTask: UInt = 0
+        var bytesSent: UInt64 = 0
+        var bytesReceived: UInt64 = 0
+        var readTurn = Turn()
+        var writeTurn = Turn()
         /// Ciphertext received and not consumed.
         var inbound = ByteSpill()
         /// Ciphertext produced and not sent.
         var outbound = ByteSpill()
-        /// The part of it that answers the peer's messages, since it was last empty.
+        var idleTimeout: Duration?
+        var engine: TLSEngine?
+
+        // Then what is looked at now and then.
+
+        /// The part of `outbound` that answers the peer's messages, since it was last empty.
         var unsentAnswers = 0
         /// The most that part may be.
         let pendingAnswers: Int
-
-        var readTurn = Turn()
-        var writeTurn = Turn()
         /// The number of the latest wait.
         var lastTicket: Turn.Ticket = 0
         /// Who waits for the connection to be established.
@@ -75,27 +85,20 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var closing: [Waiter] = []
         /// Why it ended; set once.
         var closeReason: CloseReason?
-        /// What every later call gets.
-        var failure: SocketError?
         /// The task that establishes the connection.
         var connectTask: Task<Void, Never>?
         /// The task that sends the body; while it runs the sending side is its own.
         var bodyTask: Task<Void, Never>?
-        /// The task whose scope covers cancellation; compared, never followed.
-        var scopeTask: UInt = 0
         /// Called once when the connection is over.
         var onClosed: [@Sendable () -> Void] = []
 
         var remote: SocketAddress?
         var local: SocketAddress?
-        var bytesSent: UInt64 = 0
-        var bytesReceived: UInt64 = 0
         /// What TCP counted until the descriptor was closed.
         var finalStatistics: TCPStatistics?
         /// How long the steps of the way here took.
         var timings = HandshakeTimings()
 
-        var idleTimeout: Duration?
         var lastActivity = LoopInstant(nanoseconds: 0)
         /// When connecting and handshaking must be done.
         var establishDeadline: LoopInstant?

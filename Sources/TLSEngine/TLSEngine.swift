@@ -51,18 +51,17 @@ public struct TLSEngine: ~Copyable {
         }
     }
 
+    var connection: SSLConnection
+    private(set) var state = EngineState()
+    private(set) var hasCompleted = false
+    private var hasReceivedData = false
+    private var budget: PostHandshakeBudget
     /// The configuration it was made from.
     public let context: TLSContext
     /// The DNS name sent as servername by a client; nil when none is.
     public let servername: String?
-
-    var connection: SSLConnection
     let record: VerificationRecord?
-    private(set) var state = EngineState()
     private(set) var failure: TLSError?
-    private(set) var hasCompleted = false
-    private var hasReceivedData = false
-    private var budget: PostHandshakeBudget
 
     /// Makes an engine.
     ///
