@@ -92,7 +92,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         /// Called once when the connection is over.
         var onClosed: [@Sendable () -> Void] = []
 
-        var remote: SocketAddress?
+        /// The peer; made readable when somebody asks, as that costs more than to accept.
+        var remoteAddress: NetworkAddress?
         var local: SocketAddress?
         /// What TCP counted until the descriptor was closed.
         var finalStatistics: TCPStatistics?
@@ -116,6 +117,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var hasRunOut = false
         /// The stream has a consumer already.
         var isLocked = false
+
+        var remote: SocketAddress? { remoteAddress.map { SocketAddress($0) } }
 
         init(_ phase: SocketState.Phase, isTLS: Bool, limits: SocketLimits) {
             lifecycle = SocketState(phase)
@@ -159,7 +162,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         _ descriptor: consuming Descriptor,
         engine: consuming TLSEngine?,
         local: SocketAddress?,
-        remote: SocketAddress?
+        remote: NetworkAddress
     ) throws(SocketError) {
         let number = descriptor.take()
         var engine = consume engine
@@ -171,14 +174,14 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             s.descriptor = number
             s.engine = engine.take()
             s.local = local
-            s.remote = remote
+            s.remoteAddress = remote
             try? s.lifecycle.apply(.connected)
             // Under the lock: nobody can close the number, and have it used again, meanwhile.
             do throws(SystemCallError) {
                 try loop.register(self, descriptor: number)
                 return (nil, true)
             } catch {
-                return (SocketError.system(error, address: remote), true)
+                return (SocketError.system(error, address: SocketAddress(remote)), true)
             }
         }
         guard let failure else { return }

@@ -106,7 +106,7 @@ struct Connector: Sendable {
         var failure = SocketError(.resolutionFailed, detail: "the name has no address")
         for address in addresses {
             let began = EventLoop.readClock()
-            connection.state.withLock { $0.remote = SocketAddress(address) }
+            connection.state.withLock { $0.remoteAddress = address }
             do throws(SocketError) {
                 let descriptor = try await ConnectAttempt.connect(
                     to: address,
@@ -122,7 +122,7 @@ struct Connector: Sendable {
                     descriptor,
                     engine: try makeEngine(),
                     local: own,
-                    remote: SocketAddress(address)
+                    remote: address
                 )
                 return
             } catch {

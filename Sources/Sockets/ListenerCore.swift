@@ -146,7 +146,7 @@ final class ListenerCore: Sendable {
                 descriptor,
                 engine: try makeEngine(),
                 local: own.map { SocketAddress($0) } ?? localAddress,
-                remote: SocketAddress(peer)
+                remote: peer
             )
         } catch {
             connection.end(.failed(error), failure: error)
