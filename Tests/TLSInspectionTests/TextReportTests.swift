@@ -76,6 +76,7 @@ struct TextReportTests {
     @Test("what a peer says cannot steer the terminal")
     func hostileText() async throws {
         var report = try await bench.inspect(try bench.listener())
+        try #require(report.chain.count > 1)
         report.chain[1].name = "\u{1b}[2Jgone\u{202e}evil\r\n"
         report.negotiated?.alpn = "h2\u{7}"
         let text = TextReport(report, .plain).text
