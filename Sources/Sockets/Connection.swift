@@ -29,7 +29,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
     let allowHalfOpen: Bool
     let role: TLSRole
     let state: Mutex<Storage>
-    /// The last read took all there was: the next one had better wait at once. A hint, no more.
+    /// A hint that the next read had better wait at once, as the last one took all there was.
     let expectsWait = Atomic<Bool>(false)
     /// A body has the sending side; other writes are refused.
     let hasBody = Atomic<Bool>(false)
