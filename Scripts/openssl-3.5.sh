@@ -91,7 +91,11 @@ suites() {
 echo "== the library and the group of TLS 1.3"
 suites '^InteropTests.OpenSSLVersionTests' SOCKETS_EXPECT_OPENSSL="OpenSSL 3.5."
 echo "== the suites that speak TLS"
-suites '^(TLSEngine|TLSTestKit|Sockets|SeedConformance|TLSInspection|Interop)Tests\.'
+# Not all at once: tests with deadlines do not run beside tests that want every core.
+suites '^(TLSEngine|TLSTestKit)Tests\.'
+suites '^(Sockets|SeedConformance)Tests\.'
+suites '^TLSInspectionTests\.'
+suites '^InteropTests\.'
 if run "$tool" demo --help >"$work/log" 2>&1 && grep -q demo "$work/log"; then
     echo "== tlsinspect demo"
     run "$tool" demo

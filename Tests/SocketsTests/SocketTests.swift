@@ -239,6 +239,8 @@ import Testing
             options.identity = credentials.client
         } server: { options in
             options.alpn = ["http/1.1"]
+            // A group whose key OpenSSL tells on both sides, also where ML-KEM comes first.
+            options.ecdhCurve = "X25519:P-256"
             options.clientAuthentication = .require
             options.trust = TrustPolicy(anchors: credentials.anchors)
         }
