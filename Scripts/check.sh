@@ -55,7 +55,7 @@ gate_build() {
 
 # The flags are those of the build gate, so that nothing is compiled again.
 gate_tidy() { gate_build && swift test --skip-build --filter TidyTests; }
-gate_test() { gate_build && swift test --skip-build; }
+gate_test() { gate_build && run_suites; }
 
 gate_docs() { Scripts/docs.sh; }
 
@@ -63,12 +63,15 @@ gate_docs() { Scripts/docs.sh; }
 gate_thread() {
     mkdir -p .build-tsan
     clang -std=gnu11 -O1 -Wall -Wextra -Werror -c Scripts/tsan-mutex.c -o .build-tsan/mutex.o
-    swift test --disable-xctest --sanitize=thread --scratch-path .build-tsan \
-        -Xlinker "$root/.build-tsan/mutex.o"
+    local flags=(--sanitize=thread --scratch-path .build-tsan -Xlinker "$root/.build-tsan/mutex.o")
+    swift build --build-tests "${flags[@]}"
+    run_suites --disable-xctest "${flags[@]}"
 }
 gate_address() {
-    LSAN_OPTIONS="suppressions=$root/Scripts/leaks.supp:print_suppressions=0" \
-        swift test --disable-xctest --sanitize=address --scratch-path .build-asan
+    local flags=(--sanitize=address --scratch-path .build-asan)
+    swift build --build-tests "${flags[@]}"
+    export LSAN_OPTIONS="suppressions=$root/Scripts/leaks.supp:print_suppressions=0"
+    run_suites --disable-xctest "${flags[@]}"
 }
 
 Scripts/install.sh --peers

@@ -21,3 +21,16 @@ need_swift() {
     command -v swift >/dev/null ||
         fail "no 'swift' on the path; install a Swift 6.3 toolchain: https://www.swift.org/install/linux/"
 }
+
+# Runs all suites with `swift test` and the arguments given, one group after the other: tests with
+# deadlines do not run beside tests that want every core, and the package that builds a package runs
+# by itself. Every suite is in a group, or the last run takes it. The build is there already.
+run_suites() {
+    local group skips=()
+    for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|TidyTests)\.' \
+        '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.'; do
+        swift test --skip-build "$@" --filter "$group"
+        skips+=(--skip "$group")
+    done
+    swift test --skip-build "$@" "${skips[@]}"
+}

@@ -27,14 +27,4 @@ swift build --build-tests -Xswiftc -warnings-as-errors
 if [[ $# -gt 0 ]]; then
     exec swift test --skip-build "$@"
 fi
-# One group after the other: tests with deadlines do not run beside tests that want every core, and
-# the package that builds a package runs by itself. Every test target is in a group, or the last run
-# takes it.
-groups=('^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|TidyTests)\.' '^(SocketCoreTests|SocketsTests)\.'
-    '^InteropTests\.')
-skips=()
-for group in "${groups[@]}"; do
-    swift test --skip-build --filter "$group"
-    skips+=(--skip "$group")
-done
-exec swift test --skip-build "${skips[@]}"
+run_suites
