@@ -15,6 +15,7 @@ extension EventLoop {
             takeMail()
             fireTimers()
             runWork()
+            if sweepDue <= now.nanoseconds { sweep() }
             emptyGraveyard()
         } while !(isStopping && hasNoWork && inbox.closeIfEmpty())
         end()
@@ -28,7 +29,7 @@ extension EventLoop {
         guard hasNoWork else {
             return poller.wait(milliseconds: 0)
         }
-        let deadline = timers.earliest?.nanoseconds ?? .max
+        let deadline = min(timers.earliest?.nanoseconds ?? .max, sweepDue)
         let milliseconds = sleepTime(until: deadline)
         // The mark is never 0, which would mean awake.
         guard !isStopping, milliseconds != 0, inbox.beginSleep(until: max(1, deadline)) else {
@@ -53,6 +54,7 @@ extension EventLoop {
     }
 
     private func dispatch(_ count: Int) {
+        if count > 0, sweepDue == .max { planSweep() }
         for index in 0..<count {
             guard let event = poller.event(index), let source = unsafe sources.source(event.token)
             else {
@@ -147,6 +149,25 @@ extension EventLoop {
         if token != ReadinessSource.unlisted, let held = sources.remove(token) {
             graveyard.append(held)
         }
+    }
+
+    private func planSweep() {
+        sweepDue = now.nanoseconds + LoopLimits.sweepMilliseconds * 1_000_000
+    }
+
+    /// Comes by a part of the sources; the next turn goes on with the rest.
+    private func sweep() {
+        let places = sweepPlace..<sweepPlace + LoopLimits.sweptPerTurn
+        let hasMore = sources.collect(places, into: &swept)
+        for source in swept {
+            if source.sweep() { mustSweepAgain = true }
+        }
+        swept.removeAll(keepingCapacity: true)
+        sweepPlace = hasMore ? places.upperBound : 0
+        guard !hasMore else { return }
+        sweepDue = .max
+        if mustSweepAgain { planSweep() }
+        mustSweepAgain = false
     }
 
     private func emptyGraveyard() {

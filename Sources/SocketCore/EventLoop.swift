@@ -41,6 +41,13 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     var mail: [LoopMessage] = []
     var graveyard: [ReadinessSource] = []
     var isStopping = false
+    /// When the next sweep is due; `.max` while nothing has happened since the last.
+    var sweepDue = UInt64.max
+    /// Where the sweep under way goes on.
+    var sweepPlace = 0
+    /// A source wants to be swept again.
+    var mustSweepAgain = false
+    var swept: [ReadinessSource] = []
 
     @safe
     struct Ending {

@@ -6,6 +6,10 @@ enum LoopLimits {
     static let workPerTurn = 512
     /// Timers that come up before work is looked at again.
     static let timersPerTurn = 256
+    /// Milliseconds between two sweeps: what is idle that long gives its memory back.
+    static let sweepMilliseconds: UInt64 = 1000
+    /// Places of the table looked at in one turn of a sweep.
+    static let sweptPerTurn = 1024
     /// Longest single sleep in milliseconds, a minute: no number can overflow on the way to epoll.
     static let sleepMilliseconds: UInt64 = 60_000
 }

@@ -31,7 +31,7 @@ public struct Readiness: OptionSet, Hashable, Sendable {
 
 /// Something with a descriptor that a loop watches, and one timer.
 ///
-/// Subclasses override the two methods, which the loop calls on its own thread, holding no lock. A
+/// Subclasses override the methods, which the loop calls on its own thread, holding no lock. A
 /// source belongs to the first loop it is registered or armed with, for all its life.
 ///
 /// `open`, since a `package` class has no subclasses in other modules; no product of the package
@@ -70,6 +70,11 @@ open class ReadinessSource: @unchecked Sendable {
 
     /// Called when the timer has fired; it is disarmed then and may be armed again.
     open func deadlineReached() {}
+
+    /// Called now and then while there are events, to give back what an idle source need not hold.
+    ///
+    /// - Returns: Whether to come by once more, events or not.
+    open func sweep() -> Bool { false }
 }
 
 extension ReadinessSource {

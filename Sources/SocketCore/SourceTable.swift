@@ -103,6 +103,24 @@ package final class SourceTable: @unchecked Sendable {
         _ = take(token, endsGeneration: false)
     }
 
+    /// Adds the sources of a range of places to an array.
+    ///
+    /// Loop thread only.
+    ///
+    /// - Returns: Whether there are places behind the range.
+    func collect(_ places: Range<Int>, into sources: inout [ReadinessSource]) -> Bool {
+        free.withLock { free in
+            let end = free.blocks * Self.blockSize
+            for index in places.clamped(to: 0..<end) {
+                guard let source = unsafe cell(index).pointee.source else {
+                    continue
+                }
+                unsafe sources.append(source.takeUnretainedValue())
+            }
+            return places.upperBound < end
+        }
+    }
+
     /// Ends all tokens.
     ///
     /// Loop thread, or nobody else has the table any more.

@@ -346,4 +346,38 @@ import Testing
             loop.retire(source)
         }
     }
+
+    @Test("after events every source is swept, again while one wants it, and then no more")
+    func sweeps() async throws {
+        try await withLoop { loop in
+            // More than one turn looks at.
+            let quiet = Log<Bool>()
+            let busy = Log<Bool>()
+            let (done, sink) = AsyncStream<Void>.makeStream()
+            DescriptorLimit.raise()
+            var sources: [RecordingSource] = []
+            var descriptors: [Int32] = []
+            for index in 0..<1100 {
+                let source = RecordingSource(onSweep: {
+                    guard index == 0 else {
+                        quiet.append(loop.isCurrent)
+                        return false
+                    }
+                    busy.append(loop.isCurrent)
+                    if busy.all.count == 2 { sink.finish() }
+                    return busy.all.count < 2
+                })
+                let descriptor = try StreamSocket.make(for: loopbackIPv4).take()
+                try loop.register(source, descriptor: descriptor)
+                sources.append(source)
+                descriptors.append(descriptor)
+            }
+            for await _ in done {}
+            _ = await on(loop) { true }
+            #expect(busy.all == [true, true])
+            #expect(quiet.all == Array(repeating: true, count: 2 * 1099))
+            for source in sources { loop.retire(source) }
+            for descriptor in descriptors { Syscalls.close(descriptor) }
+        }
+    }
 }

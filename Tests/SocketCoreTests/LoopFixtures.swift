@@ -14,17 +14,20 @@ final class RecordingSource: ReadinessSource, @unchecked Sendable {
     private let deadlineSink: AsyncStream<LoopInstant>.Continuation
     private let onReadiness: Action
     private let onDeadline: Action
+    private let onSweep: @Sendable () -> Bool
     private let onDeinit: @Sendable () -> Void
 
     init(
         onReadiness: @escaping Action = { _ in },
         onDeadline: @escaping Action = { _ in },
+        onSweep: @escaping @Sendable () -> Bool = { false },
         onDeinit: @escaping @Sendable () -> Void = {}
     ) {
         (readiness, readinessSink) = AsyncStream.makeStream()
         (deadlines, deadlineSink) = AsyncStream.makeStream()
         self.onReadiness = onReadiness
         self.onDeadline = onDeadline
+        self.onSweep = onSweep
         self.onDeinit = onDeinit
     }
 
@@ -41,6 +44,8 @@ final class RecordingSource: ReadinessSource, @unchecked Sendable {
         onDeadline(self)
         deadlineSink.yield(EventLoop.readClock())
     }
+
+    override func sweep() -> Bool { onSweep() }
 
     /// Waits until the edges so far hold all the given flags; returns everything seen.
     func waitFor(_ wanted: Readiness) async -> Readiness {
