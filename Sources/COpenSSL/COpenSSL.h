@@ -69,6 +69,8 @@ static inline uint64_t cssl_op_cipher_server_preference(void) {
 static inline uint64_t cssl_op_ignore_unexpected_eof(void) { return SSL_OP_IGNORE_UNEXPECTED_EOF; }
 
 // Connections.
+static inline long cssl_set_mode(SSL *ssl, long mode) { return SSL_set_mode(ssl, mode); }
+static inline long cssl_clear_mode(SSL *ssl, long mode) { return SSL_clear_mode(ssl, mode); }
 static inline int cssl_set_tlsext_host_name(SSL *ssl, const char *name) {
     return (int)SSL_set_tlsext_host_name(ssl, name);
 }

@@ -64,14 +64,21 @@ static int transport_write(BIO *bio, const char *from, size_t count, size_t *tak
     return 1;
 }
 
+static __attribute__((noinline)) long transport_state(BIO *bio, int command) {
+    ctls_transport *t = BIO_get_data(bio);
+    switch (command) {
+    case BIO_CTRL_EOF: return t->end_of_input && t->in_length == 0;
+    case BIO_CTRL_PENDING: return (long)t->in_length;
+    case BIO_CTRL_WPENDING: return (long)t->out_length;
+    case BIO_CTRL_FLUSH: case BIO_CTRL_DUP: return 1;
+    default: return 0;
+    }
+}
+
 // Called a dozen times a record, nearly always to learn that there is no kernel TLS.
 static long transport_ctrl(BIO *bio, int command, long number, void *pointer) {
     (void)number, (void)pointer;
-    if (command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP) return 1;
-    if (command != BIO_CTRL_EOF && command != BIO_CTRL_PENDING && command != BIO_CTRL_WPENDING) return 0;
-    ctls_transport *t = BIO_get_data(bio);
-    if (command == BIO_CTRL_EOF) return t->end_of_input && t->in_length == 0;
-    return (long)(command == BIO_CTRL_PENDING ? t->in_length : t->out_length);
+    return command > BIO_CTRL_WPENDING ? 0 : transport_state(bio, command);
 }
 
 static int transport_create(BIO *bio) {

@@ -31,10 +31,11 @@ struct SSLContextBuilder {
         let context = unsafe handle.pointer
         // A write takes one record at a time and may come again from another address; both ways of
         // working are what a nonblocking caller with its own buffers needs.
+        // Record buffers are given back at first; see `SSLConnection.adapt`.
         // A peer gets the chain it was given, not one completed from what this side trusts.
         let modes =
             SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
-            | SSL_MODE_NO_AUTO_CHAIN
+            | SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS
         unsafe cssl_ctx_set_mode(context, Int(modes))
         unsafe SSL_CTX_set_options(context, cssl_op_no_renegotiation() | cssl_op_no_compression())
         // TLS 1.2 clients and servers resume by tickets; a cache of ours would only hold memory.
