@@ -289,8 +289,7 @@ extension Connection {
     /// Sets the loop's timer to the next deadline.
     func armTimer() {
         state.withLock { s in
-            let deadlines = [s.establishDeadline, s.lingerDeadline, s.idleDeadline]
-            guard let next = deadlines.compactMap(\.self).min() else { return }
+            guard let next = s.nextDeadline else { return }
             // Under the lock: of two tasks that set deadlines, the later one must not undo the other.
             loop.arm(self, at: next)
         }
@@ -343,6 +342,14 @@ extension Connection {
 }
 
 extension Connection.Storage {
+    /// The first of the deadlines that are set.
+    var nextDeadline: LoopInstant? {
+        var next = establishDeadline
+        if let other = lingerDeadline { next = min(next ?? other, other) }
+        if let other = idleDeadline { next = min(next ?? other, other) }
+        return next
+    }
+
     var idleDeadline: LoopInstant? {
         guard let idleTimeout, lifecycle.isEstablished else { return nil }
         return lastActivity.advanced(by: idleTimeout)
@@ -382,7 +389,8 @@ extension Connection.Storage {
         guard !hasSentEnd else { return }
         // Whether that fails does not matter any more.
         guard case .wait = flush() else {
-            try? StreamSocket.shutdownWrite(descriptor)
+            // Behind the peer's end there is nothing to wait for: closing sends the FIN.
+            if !transportEnded { try? StreamSocket.shutdownWrite(descriptor) }
             hasSentEnd = true
             return
         }

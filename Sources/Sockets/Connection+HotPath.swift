@@ -2,44 +2,36 @@
 // cancellation is looked after by its scope. One look under the lock, one suspension without a
 // handler, one more look. Whatever is not like that takes the general way in `Connection+Calls`.
 //
-// What it saves, in instructions of a 64-byte echo: 230 for the runtime's way to ask for the current
-// task, 60 for each frame of an async function in between, 80 for moving an enum with payloads.
+// The async part is inlined into the caller's own code (`Socket+Inlined`); here are the steps
+// between suspensions. What that saves, in instructions of a 64-byte echo: 100 for each frame of an
+// async function, 230 for the runtime's way to ask for the current task, 80 for moving an enum with
+// payloads: hence the plain numbers.
 
 import SocketCore
 import Synchronization
 
-extension Connection {
-    /// What an attempt on the hot path came to; positive numbers are bytes.
-    private enum HotStep {
-        /// Not a case for the hot path.
-        static let general = 0
-        /// Nothing is there; the turn is this task's, and its scope covers cancellation.
-        static let wait = -1
-        /// Everything was handed to the kernel.
-        static let done = -2
-    }
+/// What a step on the hot path came to; positive numbers are bytes.
+@usableFromInline
+enum HotStep {
+    /// Not a case for the hot path.
+    @usableFromInline static var general: Int { @inline(__always) get { 0 } }
+    /// Nothing is there; the turn is this task's, and its scope covers cancellation.
+    @usableFromInline static var wait: Int { @inline(__always) get { -1 } }
+    /// Nothing is there most likely; nothing was asked.
+    @usableFromInline static var expectWait: Int { @inline(__always) get { -2 } }
+    /// Everything was handed to the kernel.
+    @usableFromInline static var done: Int { @inline(__always) get { -3 } }
+}
 
-    /// Receives application data; see ``Socket/read(into:)``.
+extension Connection {
+    // MARK: Reading
+
+    /// Receives what is there; `wait` and `expectWait` ask for a suspension.
     @inline(__always)
-    func hotRead(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
+    func beginHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
         // In a conversation the kernel has nothing yet when one has just answered.
-        var isParked = false
-        if expectsWait.load(ordering: .relaxed), !buffer.isEmpty {
-            let task = CurrentTask.number
-            await Waiter.suspend { waiter in
-                isParked = parkHotReaderAtOnce(waiter, task)
-                return isParked
-            }
-        }
-        if !isParked {
-            let first = attemptHotRead(&buffer)
-            if first > 0 { return first }
-            guard first == HotStep.wait else { return try await read(into: &buffer) }
-            await Waiter.suspend { parkHotReader($0) }
-        }
-        let second = finishHotRead(&buffer)
-        if second > 0 { return second }
-        return try await read(into: &buffer, holdsTurn: true)
+        guard !expectsWait.load(ordering: .relaxed) else { return HotStep.expectWait }
+        return attemptHotRead(&buffer)
     }
 
     private func attemptHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
@@ -49,13 +41,13 @@ extension Connection {
         var hasFailed = false
         defer { if hasFailed { _ = conclude() } }
         return state.withLock { s in
-            guard !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil else {
+            guard !s.readTurn.isHeld, s.lifecycle.canRead, !s.hasFailed else {
                 return HotStep.general
             }
             switch unsafe s.receive(into: lent.memory) {
             case .bytes(let count):
                 // Data came, and what was to be answered could not be sent.
-                hasFailed = s.failure != nil
+                hasFailed = s.hasFailed
                 return count
             case .wait:
                 guard s.scopeTask == task, task != 0 else { return HotStep.general }
@@ -66,37 +58,46 @@ extension Connection {
         }
     }
 
-    private func parkHotReader(_ waiter: Waiter) -> Bool {
-        state.withLock { s in
-            guard s.failure == nil, s.isDrained else { return false }
-            s.releaseIdleBuffers()
+    /// Suspends the reader, unless there is something by now.
+    ///
+    /// - Parameters:
+    ///   - waiter: The reader.
+    ///   - step: What the beginning came to: `wait`, or `expectWait` when it did not try.
+    /// - Returns: Whether the waiter was taken; the turn is its task's then.
+    @inline(__always)
+    func parkHotReader(_ waiter: Waiter, _ step: Int) -> Bool {
+        let task = step == HotStep.expectWait ? CurrentTask.number : 0
+        return state.withLock { s in
+            s.sendHeldBack()
+            guard !s.hasFailed, s.isDrained else { return false }
+            if step == HotStep.expectWait {
+                guard !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,
+                    !s.readTurn.isHeld, s.lifecycle.canRead, s.scopeTask == task, task != 0
+                else { return false }
+                s.readTurn.isHeld = true
+            }
             s.readTurn.setWaiter(waiter)
             return true
         }
     }
 
-    /// Parks without an attempt to receive, when that could only say that nothing is there.
-    private func parkHotReaderAtOnce(_ waiter: Waiter, _ task: UInt) -> Bool {
-        state.withLock { s in
-            guard s.isDrained, !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,
-                !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil,
-                s.scopeTask == task, task != 0
-            else { return false }
-            s.readTurn.isHeld = true
-            s.readTurn.setWaiter(waiter)
-            return true
+    /// Tries again behind the suspension; a held turn is given up if that brings data.
+    ///
+    /// - Returns: Bytes, or what the general way goes on with: `wait` with the turn, `general`
+    ///   without.
+    @inline(__always)
+    func finishHotRead(_ buffer: inout MutableSpan<UInt8>, holdsTurn: Bool) -> Int {
+        guard holdsTurn else {
+            expectsWait.store(false, ordering: .relaxed)
+            return attemptHotRead(&buffer)
         }
-    }
-
-    /// Tries again with the turn, and gives it up if that brings data.
-    private func finishHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
         var next: Waiter?
         var hasFailed = false
         let step = state.withLock { s in
-            guard s.failure == nil, case .bytes(let count) = unsafe s.receive(into: lent.memory)
-            else { return HotStep.general }
-            hasFailed = s.failure != nil
+            guard !s.hasFailed, case .bytes(let count) = unsafe s.receive(into: lent.memory)
+            else { return HotStep.wait }
+            hasFailed = s.hasFailed
             next = s.readTurn.release()
             expectsWait.store(s.isDrained && !s.mayHavePlaintext, ordering: .relaxed)
             return count
@@ -106,25 +107,20 @@ extension Connection {
         return step
     }
 
-    /// Sends application data; see ``Socket/write(_:)``.
-    @inline(__always)
-    func hotWrite(_ bytes: Span<UInt8>) async throws(SocketError) {
-        var offset = 0
-        let step = attemptHotWrite(bytes, &offset)
-        guard step != HotStep.done else { return }
-        try await write(bytes, from: offset, holdsTurn: step == HotStep.wait)
-    }
+    // MARK: Writing
 
     /// Sends what the kernel takes at once, and moves the offset by it.
     ///
     /// - Returns: `wait` when the rest, or ciphertext of it, waits for room; the turn is this task's
     ///   then.
-    private func attemptHotWrite(_ bytes: Span<UInt8>, _ offset: inout Int) -> Int {
+    @inline(__always)
+    func beginHotWrite(_ bytes: Span<UInt8>, _ offset: inout Int) -> Int {
+        guard !hasBody.load(ordering: .relaxed) else { return HotStep.general }
         let lent = unsafe bytes.withUnsafeBufferPointer { unsafe LentMemory($0) }
         var place = 0
         defer { offset = place }
         return state.withLock { s in
-            guard !s.writeTurn.isHeld, s.lifecycle.canWrite, s.failure == nil else {
+            guard !s.writeTurn.isHeld, s.lifecycle.canWrite, !s.hasFailed else {
                 return HotStep.general
             }
             switch unsafe s.send(lent.memory, from: &place) {

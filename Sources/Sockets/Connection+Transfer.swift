@@ -179,7 +179,7 @@ extension Connection.Storage {
         from offset: inout Int
     ) -> SendStep {
         guard failure == nil else { return .failed }
-        if !outbound.isEmpty {
+        if !outbound.isEmpty, !isHeldBack {
             let step = flush()
             guard case .done = step else { return step }
         }
@@ -238,6 +238,7 @@ extension Connection.Storage {
 
     /// Sends what was left over.
     mutating func flush() -> SendStep {
+        isHeldBack = false
         while !outbound.isEmpty {
             guard !isFull else { return .wait }
             let count = unsafe Syscalls.send(descriptor, UnsafeRawBufferPointer(outbound.bytes))
@@ -253,14 +254,26 @@ extension Connection.Storage {
 
     // MARK: The engine
 
-    /// Runs one step of the engine in the thread's scratch and sends what it produced, also when it
-    /// threw: that is the alert.
+    /// Runs one step of the engine and sends what it produced, also when it threw: that is the
+    /// alert.
     ///
     /// - Returns: Nil when it threw; `failure` is set then.
     mutating func runEngine(
         _ step: (inout TLSEngine?, inout OutputSpan<UInt8>) throws(TLSError) -> TLSEngine.Progress?
     ) -> TLSEngine.Progress? {
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        let (progress, count) = unsafe runEngine(scratch, step)
+        unsafe transmit(scratch, count)
+        return progress
+    }
+
+    /// Runs one step of the engine in the thread's scratch.
+    ///
+    /// - Returns: Nil when it threw, and the bytes it produced in any case.
+    mutating func runEngine(
+        _ scratch: UnsafeMutableBufferPointer<UInt8>,
+        _ step: (inout TLSEngine?, inout OutputSpan<UInt8>) throws(TLSError) -> TLSEngine.Progress?
+    ) -> (TLSEngine.Progress?, Int) {
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
         var progress: TLSEngine.Progress?
         do throws(TLSError) {
@@ -268,11 +281,12 @@ extension Connection.Storage {
         } catch {
             noteFailure(error)
         }
-        unsafe transmit(scratch, output.finalize(for: scratch))
-        return progress
+        return (progress, unsafe output.finalize(for: scratch))
     }
 
     /// Decrypts; spelled out without a closure, since a span that a closure captures is boxed.
+    ///
+    /// - Returns: Nil when it failed; `failure` is set then.
     @inline(__always)
     private mutating func decrypt(
         _ window: UnsafeBufferPointer<UInt8>,
@@ -283,12 +297,8 @@ extension Connection.Storage {
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
         var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
         let input = unsafe Span(_unsafeElements: window)
-        var progress: TLSEngine.Progress?
-        do throws(TLSError) {
-            progress = try engine?.receive(input, into: &plaintext, producing: &output)
-        } catch {
-            noteFailure(error)
-        }
+        let progress = engine?.attemptReceive(input, into: &plaintext, producing: &output) ?? nil
+        if progress == nil { noteEngineFailure() }
         received = unsafe plaintext.finalize(for: buffer)
         unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
@@ -298,14 +308,11 @@ extension Connection.Storage {
     @inline(__always)
     private mutating func encrypt(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSEngine.Progress? {
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
-        var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
+        let before = unsafe isHeldBack ? takeHeldBack(scratch) : 0
+        var output = unsafe OutputSpan(buffer: scratch, initializedCount: before)
         let input = unsafe Span(_unsafeElements: bytes)
-        var progress: TLSEngine.Progress?
-        do throws(TLSError) {
-            progress = try engine?.send(input, producing: &output)
-        } catch {
-            noteFailure(error)
-        }
+        let progress = engine?.attemptSend(input, producing: &output) ?? nil
+        if progress == nil { noteEngineFailure() }
         unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
     }
@@ -315,6 +322,11 @@ extension Connection.Storage {
         if failure == nil { failure = .tls(error, report: engine?.report) }
     }
 
+    @inline(never)
+    private mutating func noteEngineFailure() {
+        if let error = engine?.stepFailure { noteFailure(error) }
+    }
+
     /// Sends what a step of the engine produced.
     @inline(__always)
     private mutating func transmit(_ scratch: UnsafeMutableBufferPointer<UInt8>, _ count: Int) {
@@ -322,8 +334,26 @@ extension Connection.Storage {
         unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
     }
 
+    /// Moves what was held back to the front of other output.
+    ///
+    /// - Returns: So many bytes.
+    private mutating func takeHeldBack(_ output: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        isHeldBack = false
+        let count = outbound.count
+        _ = unsafe output.update(fromContentsOf: outbound.bytes)
+        outbound.removeFirst(count)
+        return count
+    }
+
+    /// Sends what was held back; nothing came that could have gone with it.
+    @inline(__always)
+    mutating func sendHeldBack() {
+        if isHeldBack { _ = flush() }
+    }
+
     /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.
-    private mutating func transmit(_ bytes: UnsafeBufferPointer<UInt8>) {
+    mutating func transmit(_ bytes: UnsafeBufferPointer<UInt8>) {
+        defer { sendHeldBack() }
         var sent = 0
         while outbound.isEmpty, !isFull, sent < bytes.count {
             let rest = unsafe UnsafeRawBufferPointer(

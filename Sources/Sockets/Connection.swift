@@ -54,8 +54,6 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var mustFetch = false
         /// The engine may hold decrypted bytes.
         var mayHavePlaintext = false
-        /// Whether the engine's buffers were given back since the last data.
-        var hasReleasedBuffers = false
         /// What every later call gets.
         var failure: SocketError?
         /// The task whose scope covers cancellation; compared, never followed.
@@ -68,6 +66,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var inbound = ByteSpill()
         /// Ciphertext produced and not sent.
         var outbound = ByteSpill()
+        /// What is in `outbound` waits for company: it goes with the next write, or before a wait.
+        var isHeldBack = false
         var idleTimeout: Duration?
         var engine: TLSEngine?
 
@@ -101,6 +101,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var timings = HandshakeTimings()
 
         var lastActivity = LoopInstant(nanoseconds: 0)
+        /// Bytes sent and received until the loop last came by.
+        var sweptTraffic: UInt64 = 0
         /// When connecting and handshaking must be done.
         var establishDeadline: LoopInstant?
         /// How far the way to the descriptor has come.
@@ -117,6 +119,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var hasRunOut = false
         /// The stream has a consumer already.
         var isLocked = false
+
+        var hasFailed: Bool { failure != nil }
 
         var remote: SocketAddress? { remoteAddress.map { SocketAddress($0) } }
 
@@ -192,6 +196,27 @@ final class Connection: ReadinessSource, @unchecked Sendable {
     // MARK: Called by the loop
 
     override func readinessChanged(_ readiness: Readiness) {
+        // Nearly always there is something to read, room to send as before, and a reader.
+        guard readiness == [.readable, .writable], let reader = takeReader() else {
+            takeIn(readiness)
+            return
+        }
+        reader.resume()
+    }
+
+    /// Takes in that there is something to read; nil when that is not all there is to do.
+    @inline(__always)
+    private func takeReader() -> Waiter? {
+        state.withLock { s in
+            guard s.lifecycle.phase == .open, !s.isFull, s.outbound.isEmpty, !s.hasFailed else {
+                return nil
+            }
+            s.isDrained = false
+            return s.readTurn.takeWaiter()
+        }
+    }
+
+    private func takeIn(_ readiness: Readiness) {
         let hangUp: Readiness = [.peerClosedWrite, .hangUp, .error]
         let wakes = state.withLock { s -> Wakes in
             if !readiness.isDisjoint(with: hangUp) { s.hasHungUp = true }
@@ -223,6 +248,18 @@ final class Connection: ReadinessSource, @unchecked Sendable {
 
     override func deadlineReached() {
         checkDeadlines()
+    }
+
+    override func sweep() -> Bool {
+        // A connection whose lock is taken is not idle.
+        state.withLockIfAvailable { s in
+            guard s.engine?.keepsBuffers == true, s.descriptor >= 0 else { return false }
+            let traffic = s.bytesReceived &+ s.bytesSent
+            let isIdle = traffic == s.sweptTraffic
+            s.sweptTraffic = traffic
+            if isIdle { s.engine?.releaseBuffers() }
+            return !isIdle
+        } ?? true
     }
 
     /// What an edge of readiness leads to, once the lock is released.

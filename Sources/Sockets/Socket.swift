@@ -146,8 +146,9 @@ public final class Socket: Sendable {
     /// - Parameter buffer: Receives bytes from its start; what is behind them stays as it was.
     /// - Returns: Bytes received, 1...`buffer.count`; 0 at the end of the stream.
     /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
+    @inlinable
     public func read(into buffer: inout MutableSpan<UInt8>) async throws(SocketError) -> Int {
-        try await connection.hotRead(into: &buffer)
+        try await inlinedRead(&buffer)
     }
 
     /// Receives into an array of the caller's.
@@ -155,9 +156,10 @@ public final class Socket: Sendable {
     /// - Parameter buffer: Receives bytes from its start; its count does not change.
     /// - Returns: Bytes received, 1...`buffer.count`; 0 at the end of the stream.
     /// - Throws: ``SocketError``, for example `.truncated` or `.peerReset`.
+    @inlinable
     public func read(into buffer: inout [UInt8]) async throws(SocketError) -> Int {
         var span = buffer.mutableSpan
-        return try await connection.hotRead(into: &span)
+        return try await inlinedRead(&span)
     }
 
     // MARK: Sending
@@ -170,9 +172,9 @@ public final class Socket: Sendable {
     /// - Parameter bytes: What to send.
     /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a
     ///   body.
+    @inlinable
     public func write(_ bytes: Span<UInt8>) async throws(SocketError) {
-        try refuseBesideBody()
-        try await connection.hotWrite(bytes)
+        try await inlinedWrite(bytes)
     }
 
     /// Sends bytes.
@@ -180,9 +182,9 @@ public final class Socket: Sendable {
     /// - Parameter bytes: What to send.
     /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a
     ///   body.
+    @inlinable
     public func write(_ bytes: [UInt8]) async throws(SocketError) {
-        try refuseBesideBody()
-        try await connection.hotWrite(bytes.span)
+        try await inlinedWrite(bytes.span)
     }
 
     /// Sends text in UTF-8.
@@ -241,7 +243,7 @@ public final class Socket: Sendable {
     }
 
     @inline(__always)
-    private func refuseBesideBody() throws(SocketError) {
+    func refuseBesideBody() throws(SocketError) {
         guard !connection.hasBody.load(ordering: .relaxed) else {
             throw SocketError(.writeAfterEnd, detail: "the socket sends its body")
         }

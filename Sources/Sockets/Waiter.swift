@@ -8,15 +8,29 @@
 ///
 /// Whoever takes it out of its place resumes it, exactly once.
 @safe
+@usableFromInline
 struct Waiter: Sendable {
     #if SOCKETS_CHECKED_CONTINUATIONS
-    private let continuation: CheckedContinuation<Void, Never>
+    @usableFromInline let continuation: CheckedContinuation<Void, Never>
+
+    @usableFromInline
+    @inline(__always)
+    init(continuation: CheckedContinuation<Void, Never>) {
+        self.continuation = continuation
+    }
     #else
     // Safe: it is resumed by whoever removed it from the state behind the lock, so once.
-    private let continuation: UnsafeContinuation<Void, Never>
+    @usableFromInline let continuation: UnsafeContinuation<Void, Never>
+
+    @usableFromInline
+    @inline(__always)
+    init(continuation: UnsafeContinuation<Void, Never>) {
+        unsafe self.continuation = unsafe continuation
+    }
     #endif
 
     /// Lets the task run on.
+    @usableFromInline
     @inline(__always)
     func resume() {
         unsafe continuation.resume()
@@ -26,6 +40,7 @@ struct Waiter: Sendable {
     ///
     /// - Parameter mustWait: Stores the waiter and says true, or says false when what it waits for
     ///   has come meanwhile. Called once, before the task suspends.
+    @inlinable
     @inline(__always)
     static func suspend(_ mustWait: (Waiter) -> Bool) async {
         #if SOCKETS_CHECKED_CONTINUATIONS
@@ -34,7 +49,9 @@ struct Waiter: Sendable {
             if !mustWait(waiter) { waiter.resume() }
         }
         #else
-        unsafe await withUnsafeContinuation { continuation in
+        // Not `withUnsafeContinuation`: that asks the runtime for the task's executor once more before
+        // it suspends, 250 instructions under a lock. This form, which it is made of, does not.
+        unsafe await _unsafeInheritExecutor_withUnsafeContinuation { continuation in
             let waiter = unsafe Waiter(continuation: continuation)
             if !mustWait(waiter) { waiter.resume() }
         }

@@ -188,14 +188,15 @@ struct EnginePeer: ~Copyable {
         self.socket = socket
     }
 
-    /// Shakes hands.
-    mutating func handshake() async throws {
+    /// Shakes hands, and sends data in one piece with its last flight.
+    mutating func handshake(andSend bytes: [UInt8] = []) async throws {
         while true {
             let (output, progress) = try step { engine, input, output throws(TLSError) in
                 try engine.handshake(consuming: input, producing: &output)
             }
             inbox.removeFirst(progress.consumed)
-            try await socket.write(output)
+            let isDone = progress.wants != .read
+            try await socket.write(isDone && !bytes.isEmpty ? output + records(bytes) : output)
             guard progress.wants == .read else { return }
             guard let more = try await socket.read() else { throw SocketError(.truncated) }
             inbox += more

@@ -1,0 +1,76 @@
+// What connections spare: buffers while they are idle, packets behind the handshake.
+
+import Synchronization
+import TLSEngine
+import Testing
+
+@testable import Sockets
+
+@Suite(.timeLimit(.minutes(1))) struct EconomyTests {
+    @Test("a conversation that falls silent gives OpenSSL's buffers back", arguments: Wire.secure)
+    func idleBuffers(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        for _ in 0..<20 {
+            try await pair.client.write("ping")
+            _ = try await readExactly(4, from: pair.server)
+        }
+        let keeps = { @Sendable in
+            pair.server.connection.state.withLock { $0.engine?.keepsBuffers }
+        }
+        #expect(keeps() == true)
+        await until { keeps() == false }
+        // And it goes on as before.
+        try await pair.client.write("again")
+        #expect(try await readExactly(5, from: pair.server) == Array("again".utf8))
+    }
+
+    @Test("a ticket leaves with the first answer when data is there already")
+    func ticketWithAnswer() async throws {
+        let held = Log<Bool>()
+        let listener = try makeListener(.tls13)
+        let serving = Task {
+            try await listener.serve { socket in
+                let request = try await socket.read()
+                held.append(socket.connection.state.withLock { $0.isHeldBack })
+                try await socket.write(request ?? [])
+                held.append(socket.connection.state.withLock { $0.isHeldBack })
+                _ = try await socket.read()
+            }
+        }
+        let raw = try makeClient(.tcp, to: listener.localAddress)
+        var peer = try EnginePeer(.client, .tls13, over: raw)
+        try await peer.handshake(andSend: [1, 2, 3])
+        // The ticket and the echo, a record each.
+        let answer = try #require(try await raw.read())
+        #expect(records(in: answer) == 2)
+        await until { held.count == 2 }
+        #expect(held.all == [true, false])
+        raw.abort()
+        serving.cancel()
+        _ = await serving.result
+    }
+
+    @Test("a server that neither reads nor writes sends its ticket all the same")
+    func ticketAlone() async throws {
+        let listener = try makeListener(.tls13)
+        let accepted = Log<Socket>()
+        try listener.onSocket { accepted.append($0.socket) }
+        let raw = try makeClient(.tcp, to: listener.localAddress)
+        var peer = try EnginePeer(.client, .tls13, over: raw)
+        try await peer.handshake()
+        #expect(records(in: try #require(try await raw.read())) == 1)
+        await until { accepted.count == 1 }
+        raw.abort()
+        await listener.close()
+    }
+
+    private func records(in bytes: [UInt8]) -> Int {
+        var count = 0
+        var place = 0
+        while place + 5 <= bytes.count {
+            place += 5 + Int(bytes[place + 3]) << 8 + Int(bytes[place + 4])
+            count += 1
+        }
+        return count
+    }
+}
