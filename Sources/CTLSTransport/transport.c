@@ -70,7 +70,9 @@ static long transport_ctrl(BIO *bio, int command, long number, void *pointer) {
     if (command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP) return 1;
     if (command != BIO_CTRL_EOF && command != BIO_CTRL_PENDING && command != BIO_CTRL_WPENDING) return 0;
     ctls_transport *t = BIO_get_data(bio);
-    if (command == BIO_CTRL_EOF) return t->end_of_input && t->in_length == 0;
+    // A hello over the limit ends the stream for OpenSSL, which then says so to the peer.
+    if (command == BIO_CTRL_EOF)
+        return t->client_hello_overflow || (t->end_of_input && t->in_length == 0);
     return (long)(command == BIO_CTRL_PENDING ? t->in_length : t->out_length);
 }
 
