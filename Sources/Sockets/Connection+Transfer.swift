@@ -127,6 +127,7 @@ extension Connection.Storage {
         )
         guard count <= 0 else {
             if count < limit, !hasHungUp { isDrained = true }
+            engine?.noteTime(.nanoseconds(Int64(clamping: EventLoop.readClock().nanoseconds)))
             return .bytes(count)
         }
         guard count < 0 else {
