@@ -49,9 +49,9 @@ extension Connection {
         var hasFailed = false
         defer { if hasFailed { _ = conclude() } }
         return state.withLock { s in
-            guard !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil else {
-                return HotStep.general
-            }
+            guard !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil,
+                s.burst < Storage.burstMax
+            else { return HotStep.general }
             switch unsafe s.receive(into: lent.memory) {
             case .bytes(let count):
                 // Data came, and what was to be answered could not be sent.
@@ -69,6 +69,7 @@ extension Connection {
     private func parkHotReader(_ waiter: Waiter) -> Bool {
         state.withLock { s in
             guard s.failure == nil, s.isDrained else { return false }
+            s.burst = 0
             s.releaseIdleBuffers()
             s.readTurn.setWaiter(waiter)
             return true
@@ -82,6 +83,7 @@ extension Connection {
                 !s.readTurn.isHeld, s.lifecycle.canRead, s.failure == nil,
                 s.scopeTask == task, task != 0
             else { return false }
+            s.burst = 0
             s.readTurn.isHeld = true
             s.readTurn.setWaiter(waiter)
             return true
@@ -130,7 +132,7 @@ extension Connection {
             switch unsafe s.send(lent.memory, from: &place) {
             case .done: return HotStep.done
             case .failed: return HotStep.general
-            case .wait:
+            case .wait, .pause:
                 s.writeTurn.isHeld = true
                 return HotStep.wait
             }
