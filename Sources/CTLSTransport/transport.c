@@ -116,6 +116,7 @@ static int is_retry_request(const uint8_t *message, size_t count) {
 
 static void note_received(ctls_transport *t, const uint8_t *message, size_t count) {
     t->messages_in++;
+    if (message[0] == SSL3_MT_HELLO_REQUEST) return; // a client passes over it; nothing has changed
     if (message[0] == SSL3_MT_SERVER_HELLO && is_retry_request(message, count)) {
         t->hello_retried = 1; // the ServerHello is still due
         return;

@@ -129,6 +129,10 @@ public struct TLSEngine: ~Copyable {
         guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
         try apply(.start)
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
+        if outcome == .wantsInput, connection.messagesReceived > TLSEngine.handshakeMessagesMax {
+            _ = withWindows(Span(), &output) { $0.refuseMessages() }
+            throw fail(with: tooManyMessages)
+        }
         switch outcome {
         case .done:
             try completeHandshake(&output)
@@ -298,6 +302,9 @@ public struct TLSEngine: ~Copyable {
 
     /// The most plaintext one record carries (RFC 8446 §5.1).
     public static let recordPlaintextMax = 16384
+    /// The most messages a peer's side of a handshake has, several times over: TLS 1.2 lets a server
+    /// send HelloRequests in between, which count for nothing (RFC 5246 §7.4.1.1).
+    static let handshakeMessagesMax = 64
     /// The most a record adds to its plaintext, of all suites.
     public static let recordOverheadMax = 256
 
@@ -371,6 +378,14 @@ public struct TLSEngine: ~Copyable {
         // in good order at least.
         _ = withWindows(Span(), &output) { $0.shutdown() }
         throw fail(with: problem)
+    }
+
+    private var tooManyMessages: TLSError {
+        TLSError(
+            .protocolViolation,
+            phase: phase,
+            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
+        )
     }
 
     private var floodError: TLSError {

@@ -42,6 +42,7 @@ public final class FaultPeer {
 
     private let role: TLSRole
     private let version: ProtocolVersion
+    private let padding: [UInt8]
     // Freed in deinit, with both BIOs.
     private let ssl: OpaquePointer
     private let input: OpaquePointer
@@ -56,14 +57,18 @@ public final class FaultPeer {
     ///   - role: Which side it plays.
     ///   - version: The one version it speaks, with AES-128-GCM and SHA-256.
     ///   - certificate: What it presents; a server needs one.
+    ///   - helloPadding: Bytes of an extension that nobody knows, by which a client's hello grows;
+    ///     0...65,000.
     /// - Throws: ``TestKitError`` `.openSSL`.
     public init(
         _ role: TLSRole,
         _ version: ProtocolVersion,
-        certificate: IssuedCertificate? = nil
+        certificate: IssuedCertificate? = nil,
+        helloPadding: Int = 0
     ) throws(TestKitError) {
         self.role = role
         self.version = version
+        padding = [UInt8](repeating: 0, count: helloPadding)
         let context = try unsafe openSSL("make a context") {
             unsafe SSL_CTX_new(role == .client ? TLS_client_method() : TLS_server_method())
         }
@@ -71,6 +76,7 @@ public final class FaultPeer {
         defer { unsafe SSL_CTX_free(context) }
         try unsafe FaultPeer.configure(context, version)
         if let certificate { try unsafe FaultPeer.use(certificate, context) }
+        if helloPadding > 0 { try unsafe FaultPeer.padHello(context) }
         unsafe (ssl, input, output) = try unsafe openSSL("make a connection") {
             guard let ssl = unsafe SSL_new(context), let input = unsafe BIO_new(BIO_s_mem()),
                 let output = unsafe BIO_new(BIO_s_mem())
@@ -175,6 +181,33 @@ public final class FaultPeer {
             else { return }
             let alert = Alert(UInt8(truncatingIfNeeded: value), level: level)
             unsafe FaultPeer.of(ssl)?.alertReceived = alert
+        }
+    }
+
+    /// Has clients of a context send their padding as an extension of a private number.
+    private static func padHello(_ context: OpaquePointer) throws(TestKitError) {
+        try openSSL(status: "add an extension") {
+            unsafe SSL_CTX_add_custom_ext(
+                context,
+                0xff77,
+                CUnsignedInt(SSL_EXT_CLIENT_HELLO),
+                { ssl, _, _, bytes, count, _, _, _, _ in
+                    guard let peer = unsafe FaultPeer.of(ssl), let bytes = unsafe bytes,
+                        let count = unsafe count
+                    else { return 0 }
+                    let copy = UnsafeMutablePointer<UInt8>.allocate(
+                        capacity: peer.padding.count
+                    )
+                    unsafe copy.initialize(from: peer.padding, count: peer.padding.count)
+                    unsafe bytes.pointee = UnsafePointer(copy)
+                    unsafe count.pointee = peer.padding.count
+                    return 1
+                },
+                { _, _, _, bytes, _ in unsafe bytes?.deallocate() },
+                nil,
+                nil,
+                nil
+            )
         }
     }
 

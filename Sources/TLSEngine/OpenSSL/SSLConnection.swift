@@ -173,12 +173,14 @@ struct SSLConnection: ~Copyable {
 
     /// Has OpenSSL say unexpected_message to a peer whose messages are no longer taken.
     ///
-    /// There is no call for it: OpenSSL meets a record that TLS 1.3 does not have, and says so
-    /// (RFC 8446 §5.2). In TLS 1.2 it would say something else, so nothing is said.
+    /// There is no call for it: OpenSSL meets a record of a type that does not exist, and says so
+    /// (RFC 8446 §5). Behind a TLS 1.2 handshake it would say something else, so nothing is said.
     mutating func refuseMessages() -> StepOutcome {
-        guard unsafe SSL_version(ssl) == TLS1_3_VERSION else { return .failed }
+        guard unsafe SSL_version(ssl) == TLS1_3_VERSION || SSL_is_init_finished(ssl) == 0 else {
+            return .failed
+        }
         prepare()
-        let record: [UInt8] = [UInt8(SSL3_RT_HANDSHAKE), 3, 3, 0, 1, 0]
+        let record: [UInt8] = [99, 3, 3, 0, 1, 0]
         var rest = [UInt8](repeating: 0, count: TLSEngine.recordPlaintextMax)
         return unsafe record.withUnsafeBufferPointer { record in
             unsafe transport.pointee.in = record.baseAddress
