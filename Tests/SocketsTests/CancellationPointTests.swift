@@ -1,0 +1,353 @@
+// Every operation that can wait is cancelled at every place where it does: behind its first
+// suspension, its second, and so on until it succeeds; then right before each resumption; then by a
+// signal instead of its task. Each time it ends, with the one error there is for it, its descriptors
+// are closed, and the other connections of the loop go on.
+
+import SocketCore
+import Synchronization
+import TLSEngine
+import Testing
+
+@testable import Sockets
+
+/// What is done at a place.
+enum Interruption: String, CaseIterable, Sendable {
+    /// The task is cancelled while it waits.
+    case whileWaiting
+    /// The task is cancelled when what it waited for has come.
+    case onResuming
+    /// The signal in the options is given while the task waits.
+    case signal
+
+    func moment(_ place: Int) -> CountingExecutor.Moment {
+        guard place > 0 else { return .start }
+        return self == .onResuming ? .resumption(place) : .suspension(place)
+    }
+}
+
+/// An operation that is ready to run, and what is looked at afterwards.
+struct Scene: Sendable {
+    /// Runs in the counted task.
+    let body: @Sendable () async throws -> Void
+    /// Ends what is left, and returns when nothing is.
+    let settle: @Sendable () async throws -> Void
+}
+
+/// An operation in which a task can wait.
+struct Waiting: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let prepare: @Sendable (Wire, CountingExecutor, AbortSignal) async throws -> Scene
+}
+
+extension Pair {
+    /// A pair whose both ends live on the one loop.
+    fileprivate init(
+        besieged wire: Wire,
+        _ signal: AbortSignal?,
+        bufferSize: Int? = nil
+    ) async throws {
+        try await self.init(wire) {
+            $0.group = besiegedLoop
+            $0.signal = signal
+            $0.sendBufferSize = bufferSize
+            $0.receiveBufferSize = bufferSize
+        } server: {
+            $0.group = besiegedLoop
+            $0.sendBufferSize = bufferSize
+            $0.receiveBufferSize = bufferSize
+        }
+    }
+
+    /// A scene between the two ends; tasks of the other end are waited for.
+    fileprivate func scene(
+        _ others: [Task<Void, Never>] = [],
+        _ body: @escaping @Sendable (Pair) async throws -> Void
+    ) -> Scene {
+        let files = [client, server].map { Files.identity(of: $0.descriptor) }
+        return Scene {
+            try await body(self)
+        } settle: {
+            client.abort()
+            server.abort()
+            for task in others { await task.value }
+            await until { client.descriptor == -1 && server.descriptor == -1 }
+            #expect(files.allSatisfy { Files.identity(of: $0.descriptor) != $0 })
+            await listener.close()
+        }
+    }
+}
+
+extension Waiting {
+    static let clients: [Waiting] = [
+        Waiting(testDescription: "connecting by name, and shaking hands") { wire, _, signal in
+            let listener = try makeListener(wire) { $0.group = besiegedLoop }
+            try listener.onSocket { _ in }
+            let name = SocketAddress("localhost", port: listener.localAddress.port)
+            var options = try clientOptions(wire, to: name)
+            options.addressFamily = .ipv4
+            let connector = try Connector(options)
+            let connection = Connection(
+                loop: besiegedLoop.next(),
+                role: .client,
+                isTLS: wire != .tcp,
+                limits: options.limits,
+                allowHalfOpen: true
+            )
+            signal.onAbort { connection.abort(reason: $0) }
+            return Scene {
+                await connector.run(connection)
+                let failure = connection.state.withLock { $0.failure }
+                if let failure { throw failure }
+            } settle: {
+                connection.abort(reason: nil)
+                await until { connection.state.withLock { $0.descriptor } == -1 }
+                listener.core.abort(reason: nil)
+                await until { listener.core.aliveCount == 0 }
+            }
+        },
+        Waiting(testDescription: "a client's scope, from connecting to close") { wire, _, signal in
+            let listener = try makeListener(wire) { $0.group = besiegedLoop }
+            let serving = Task {
+                try? await listener.serve { socket in
+                    while let bytes = try await socket.read() { try await socket.write(bytes) }
+                }
+            }
+            return Scene {
+                var options = try clientOptions(wire, to: listener.localAddress)
+                options.group = besiegedLoop
+                options.signal = signal
+                try await withSocket(options) { socket in
+                    var buffer = [UInt8](repeating: 0, count: 100)
+                    for _ in 0..<3 {
+                        try await socket.write("echo")
+                        guard try await socket.read(into: &buffer) > 0 else {
+                            throw SocketError(.truncated)
+                        }
+                    }
+                }
+            } settle: {
+                serving.cancel()
+                await serving.value
+            }
+        },
+    ]
+
+    static let transfers: [Waiting] = [
+        Waiting(testDescription: "reading what comes piece by piece") { wire, _, signal in
+            let pair = try await Pair(besieged: wire, signal)
+            let sending = Task {
+                for _ in 0..<4 {
+                    guard (try? await pair.server.write("piece")) != nil,
+                        (try? await pair.server.read()) != nil
+                    else { return }
+                }
+                try? await pair.server.close()
+            }
+            return pair.scene([sending]) { pair in
+                while let bytes = try await pair.client.read() {
+                    try await pair.client.write(bytes)
+                }
+            }
+        },
+        Waiting(testDescription: "a listener's end that reads and writes") { wire, _, signal in
+            let pair = try await Pair(besieged: wire, nil)
+            var options = SocketResponseOptions()
+            options.signal = signal
+            try pair.listener.core.respond(to: pair.server, with: SocketResponse(options))
+            let asking = Task {
+                for _ in 0..<4 {
+                    guard (try? await pair.client.write("piece")) != nil,
+                        (try? await pair.client.read()) != nil
+                    else { return }
+                }
+                try? await pair.client.shutdownWrite()
+            }
+            return pair.scene([asking]) { pair in
+                for try await bytes in try pair.server.stream() {
+                    try await pair.server.write(bytes)
+                }
+            }
+        },
+        Waiting(testDescription: "a write that blocks many times") { wire, _, signal in
+            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
+            let reading = Task { while (try? await pair.server.read()) ?? nil != nil {} }
+            return pair.scene([reading]) { pair in
+                try await pair.client.write(pattern(600_000))
+            }
+        },
+        Waiting(testDescription: "close behind a write that blocks") { wire, _, signal in
+            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
+            let gate = Gate()
+            let writing = Task<Void, Never> { try? await pair.client.write(pattern(300_000)) }
+            await until { pair.client.hasWriter }
+            let reading = Task {
+                await gate.wait()
+                while (try? await pair.server.read()) ?? nil != nil {}
+            }
+            return pair.scene([writing, reading]) { pair in
+                gate.open()
+                try await pair.client.close("done")
+            }
+        },
+        Waiting(testDescription: "a body that is a stream, and one that is a closure") {
+            wire,
+            _,
+            signal in
+            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
+            let feeding = Task {
+                for _ in 0..<5 {
+                    guard (try? await pair.server.write(pattern(40_000))) != nil else { return }
+                }
+                try? await pair.server.shutdownWrite()
+            }
+            let reading = Task { while (try? await pair.server.read()) ?? nil != nil {} }
+            return pair.scene([feeding, reading]) { pair in
+                let stream = try pair.client.stream()
+                let body = SocketBody.deferred { .sequence(stream) }
+                try await body.send(on: pair.client.connection)
+                try await pair.client.shutdownWrite()
+            }
+        },
+    ]
+
+    static let listeners: [Waiting] = [
+        Waiting(testDescription: "an iterator's next connections") { wire, _, signal in
+            let listener = try makeListener(wire) {
+                $0.group = besiegedLoop
+                $0.signal = signal
+            }
+            let clients = try (0..<3).map { _ in try makeClient(wire, to: listener.localAddress) }
+            return Scene {
+                var iterator = listener.makeAsyncIterator()
+                for _ in 0..<3 {
+                    // None: the signal has ended the listener.
+                    guard let event = try await iterator.next() else { return }
+                    event.socket.abort()
+                }
+            } settle: {
+                for client in clients { client.abort() }
+                listener.core.abort(reason: nil)
+                await until { listener.core.aliveCount == 0 }
+                await until { clients.allSatisfy { $0.descriptor == -1 } }
+            }
+        },
+        Waiting(testDescription: "serving: accepting, hands and handlers") {
+            wire,
+            counter,
+            signal in
+            let listener = try makeListener(wire) {
+                $0.group = besiegedLoop
+                $0.signal = signal
+                $0.executor = counter
+            }
+            let clients = try (0..<2).map { number in
+                try makeClient(wire, to: listener.localAddress) {
+                    $0.body = .bytes([UInt8(number)])
+                }
+            }
+            let reading = clients.map { client in
+                Task {
+                    while (try? await client.read()) ?? nil != nil {}
+                    try? await client.close()
+                }
+            }
+            let over = Atomic<Int>(0)
+            return Scene {
+                try await listener.serve { socket in
+                    for try await bytes in try socket.stream() { try await socket.write(bytes) }
+                    if over.wrappingAdd(1, ordering: .relaxed).newValue == 2 {
+                        listener.core.stop(.clean(nil))
+                    }
+                }
+            } settle: {
+                for client in clients { client.abort() }
+                for task in reading { await task.value }
+                #expect(listener.core.aliveCount == 0)
+                await until { clients.allSatisfy { $0.descriptor == -1 } }
+            }
+        },
+    ]
+
+    static let all = clients + transfers + listeners
+}
+
+/// Runs an operation and interrupts it at one place.
+///
+/// - Returns: Whether the place was reached.
+private func interrupt(
+    _ waiting: Waiting,
+    _ wire: Wire,
+    _ interruption: Interruption,
+    at place: Int
+) async throws -> Bool {
+    let controller = AbortController()
+    let counter = CountingExecutor(on: besiegedLoop.next())
+    let scene = try await waiting.prepare(wire, counter, controller.signal)
+    let task = Task(executorPreference: counter) { try await scene.body() }
+    counter.begin(interruption.moment(place)) {
+        if interruption == .signal { controller.abort("the signal") } else { task.cancel() }
+    }
+    let result = await task.result
+    let hasActed = counter.hasActed
+    if case .failure(let error) = result {
+        let error = error as? SocketError
+        let isExpected = error?.category == .aborted && hasActed
+        #expect(isExpected, "\(place): \(error.debugDescription)")
+    }
+    try await scene.settle()
+    return hasActed
+}
+
+/// Interrupts an operation at every place.
+///
+/// - Returns: How many places there are.
+@discardableResult
+private func interruptEverywhere(
+    _ waiting: Waiting,
+    _ wire: Wire,
+    _ interruption: Interruption,
+    _ bystander: Bystander
+) async throws -> Int {
+    var place = 0
+    while try await interrupt(waiting, wire, interruption, at: place) {
+        try await bystander.expectProgress()
+        place += 1
+        try #require(place < 1000, "it never succeeds")
+    }
+    return place
+}
+
+@Suite(.timeLimit(.minutes(1))) struct CancellationPointTests {
+    @Test(
+        "cancelled anywhere, an operation ends with .aborted, and nothing else does",
+        arguments: Waiting.all,
+        Wire.allCases
+    )
+    func everywhere(waiting: Waiting, wire: Wire) async throws {
+        let bystander = try await Bystander()
+        for interruption in Interruption.allCases {
+            let places = try await interruptEverywhere(waiting, wire, interruption, bystander)
+            // At least before it begins, and once while it waits.
+            #expect(places >= 2, "\(interruption)")
+        }
+    }
+
+    @Test("whatever is cancelled wherever, no descriptor stays open")
+    func descriptors() async {
+        await #expect(processExitsWith: .success) {
+            let bystander = try await Bystander()
+            for round in 0..<2 {
+                let before = Files.openDescriptors()
+                for waiting in Waiting.all {
+                    for wire in [Wire.tcp, .tls13] {
+                        for interruption in Interruption.allCases {
+                            try await interruptEverywhere(waiting, wire, interruption, bystander)
+                        }
+                    }
+                }
+                // The first round opens what stays, such as the resolver's.
+                if round == 1 { await until { Files.openDescriptors() <= before } }
+            }
+        }
+    }
+}
