@@ -6,6 +6,7 @@
 import SocketCore
 import Synchronization
 import TLSEngine
+import TLSTestKit
 import Testing
 
 @testable import Sockets
@@ -33,10 +34,34 @@ struct Scene: Sendable {
     let settle: @Sendable () async throws -> Void
 }
 
+/// What an operation is made with.
+struct Circumstances: Sendable {
+    let wire: Wire
+    let counter: CountingExecutor
+    /// Given instead of cancelling the task.
+    let signal: AbortSignal
+    /// From the interruption on the other side does nothing more: only it can end a wait.
+    let isFrozen = Flag()
+}
+
+/// Something that is set once, from any task.
+final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isSet: Bool { value.load(ordering: .acquiring) }
+
+    func set() { value.store(true, ordering: .releasing) }
+}
+
 /// An operation in which a task can wait.
 struct Waiting: Sendable, CustomTestStringConvertible {
     let testDescription: String
-    let prepare: @Sendable (Wire, CountingExecutor, AbortSignal) async throws -> Scene
+    let prepare: @Sendable (Circumstances) async throws -> Scene
+
+    init(_ name: String, _ prepare: @escaping @Sendable (Circumstances) async throws -> Scene) {
+        testDescription = name
+        self.prepare = prepare
+    }
 }
 
 extension Pair {
@@ -61,12 +86,14 @@ extension Pair {
     /// A scene between the two ends; tasks of the other end are waited for.
     fileprivate func scene(
         _ others: [Task<Void, Never>] = [],
-        _ body: @escaping @Sendable (Pair) async throws -> Void
+        _ body: @escaping @Sendable (Pair) async throws -> Void,
+        settling: @escaping @Sendable () -> Void = {}
     ) -> Scene {
         let files = [client, server].map { Files.identity(of: $0.descriptor) }
         return Scene {
             try await body(self)
         } settle: {
+            settling()
             client.abort()
             server.abort()
             for task in others { await task.value }
@@ -77,45 +104,70 @@ extension Pair {
     }
 }
 
+/// Reads to the end, until the circumstances freeze.
+private func drain(_ socket: Socket, _ now: Circumstances) -> Task<Void, Never> {
+    Task { while !now.isFrozen.isSet, let bytes = try? await socket.read(), !bytes.isEmpty {} }
+}
+
 extension Waiting {
     static let clients: [Waiting] = [
-        Waiting(testDescription: "connecting by name, and shaking hands") { wire, _, signal in
-            let listener = try makeListener(wire) { $0.group = besiegedLoop }
-            try listener.onSocket { _ in }
-            let name = SocketAddress("localhost", port: listener.localAddress.port)
-            var options = try clientOptions(wire, to: name)
+        Waiting("connecting by name, and shaking hands") { now in
+            let raw = try RawServer()
+            let shaking = Task {
+                var iterator = raw.listener.makeAsyncIterator()
+                guard let wire = now.wire.version,
+                    let socket = try? await iterator.next()?.socket
+                else { return }
+                let leaf = try? Credentials.shared().leaf
+                guard let peer = try? FaultPeer(.server, wire, certificate: leaf) else { return }
+                while !peer.isReady, let bytes = try? await socket.read() {
+                    guard let answer = try? peer.step(bytes) else { return }
+                    for place in stride(from: 0, to: answer.count, by: 200)
+                    where !now.isFrozen.isSet {
+                        try? await socket.write(Array(answer[place...].prefix(200)))
+                    }
+                }
+                _ = await socket.closed
+            }
+            let name = SocketAddress("localhost", port: raw.address.port)
+            var options = try clientOptions(now.wire, to: name)
             options.addressFamily = .ipv4
             let connector = try Connector(options)
             let connection = Connection(
                 loop: besiegedLoop.next(),
                 role: .client,
-                isTLS: wire != .tcp,
+                isTLS: now.wire != .tcp,
                 limits: options.limits,
                 allowHalfOpen: true
             )
-            signal.onAbort { connection.abort(reason: $0) }
+            now.signal.onAbort { connection.abort(reason: $0) }
             return Scene {
                 await connector.run(connection)
                 let failure = connection.state.withLock { $0.failure }
                 if let failure { throw failure }
             } settle: {
                 connection.abort(reason: nil)
+                raw.listener.core.abort(reason: nil)
+                shaking.cancel()
+                await shaking.value
                 await until { connection.state.withLock { $0.descriptor } == -1 }
-                listener.core.abort(reason: nil)
-                await until { listener.core.aliveCount == 0 }
+                await until { raw.listener.core.aliveCount == 0 }
             }
         },
-        Waiting(testDescription: "a client's scope, from connecting to close") { wire, _, signal in
-            let listener = try makeListener(wire) { $0.group = besiegedLoop }
+        Waiting("a client's scope, from connecting to close") { now in
+            let listener = try makeListener(now.wire) { $0.group = besiegedLoop }
             let serving = Task {
                 try? await listener.serve { socket in
-                    while let bytes = try await socket.read() { try await socket.write(bytes) }
+                    while !now.isFrozen.isSet, let bytes = try await socket.read() {
+                        try await socket.write(bytes)
+                    }
+                    if now.isFrozen.isSet { _ = await socket.closed }
                 }
             }
             return Scene {
-                var options = try clientOptions(wire, to: listener.localAddress)
+                var options = try clientOptions(now.wire, to: listener.localAddress)
                 options.group = besiegedLoop
-                options.signal = signal
+                options.signal = now.signal
                 try await withSocket(options) { socket in
                     var buffer = [UInt8](repeating: 0, count: 100)
                     for _ in 0..<3 {
@@ -133,15 +185,15 @@ extension Waiting {
     ]
 
     static let transfers: [Waiting] = [
-        Waiting(testDescription: "reading what comes piece by piece") { wire, _, signal in
-            let pair = try await Pair(besieged: wire, signal)
+        Waiting("reading what comes piece by piece") { now in
+            let pair = try await Pair(besieged: now.wire, now.signal)
             let sending = Task {
-                for _ in 0..<4 {
+                for _ in 0..<4 where !now.isFrozen.isSet {
                     guard (try? await pair.server.write("piece")) != nil,
                         (try? await pair.server.read()) != nil
                     else { return }
                 }
-                try? await pair.server.close()
+                if !now.isFrozen.isSet { try? await pair.server.close() }
             }
             return pair.scene([sending]) { pair in
                 while let bytes = try await pair.client.read() {
@@ -149,18 +201,18 @@ extension Waiting {
                 }
             }
         },
-        Waiting(testDescription: "a listener's end that reads and writes") { wire, _, signal in
-            let pair = try await Pair(besieged: wire, nil)
+        Waiting("a listener's end that reads and writes") { now in
+            let pair = try await Pair(besieged: now.wire, nil)
             var options = SocketResponseOptions()
-            options.signal = signal
+            options.signal = now.signal
             try pair.listener.core.respond(to: pair.server, with: SocketResponse(options))
             let asking = Task {
-                for _ in 0..<4 {
+                for _ in 0..<4 where !now.isFrozen.isSet {
                     guard (try? await pair.client.write("piece")) != nil,
                         (try? await pair.client.read()) != nil
                     else { return }
                 }
-                try? await pair.client.shutdownWrite()
+                if !now.isFrozen.isSet { try? await pair.client.shutdownWrite() }
             }
             return pair.scene([asking]) { pair in
                 for try await bytes in try pair.server.stream() {
@@ -168,40 +220,39 @@ extension Waiting {
                 }
             }
         },
-        Waiting(testDescription: "a write that blocks many times") { wire, _, signal in
-            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
-            let reading = Task { while (try? await pair.server.read()) ?? nil != nil {} }
-            return pair.scene([reading]) { pair in
+        Waiting("a write that blocks many times") { now in
+            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
+            return pair.scene([drain(pair.server, now)]) { pair in
                 try await pair.client.write(pattern(600_000))
             }
         },
-        Waiting(testDescription: "close behind a write that blocks") { wire, _, signal in
-            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
+        Waiting("close behind a write that blocks") { now in
+            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
             let gate = Gate()
-            let writing = Task<Void, Never> { try? await pair.client.write(pattern(300_000)) }
+            let writing = Task<Void, Never> {
+                try? await pair.client.write(pattern(300_000))
+            }
             await until { pair.client.hasWriter }
             let reading = Task {
                 await gate.wait()
-                while (try? await pair.server.read()) ?? nil != nil {}
+                await drain(pair.server, now).value
             }
             return pair.scene([writing, reading]) { pair in
                 gate.open()
                 try await pair.client.close("done")
+            } settling: {
+                gate.open()
             }
         },
-        Waiting(testDescription: "a body that is a stream, and one that is a closure") {
-            wire,
-            _,
-            signal in
-            let pair = try await Pair(besieged: wire, signal, bufferSize: 20_000)
+        Waiting("a body that is a stream, and one that is a closure") { now in
+            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
             let feeding = Task {
-                for _ in 0..<5 {
+                for _ in 0..<5 where !now.isFrozen.isSet {
                     guard (try? await pair.server.write(pattern(40_000))) != nil else { return }
                 }
-                try? await pair.server.shutdownWrite()
+                if !now.isFrozen.isSet { try? await pair.server.shutdownWrite() }
             }
-            let reading = Task { while (try? await pair.server.read()) ?? nil != nil {} }
-            return pair.scene([feeding, reading]) { pair in
+            return pair.scene([feeding, drain(pair.server, now)]) { pair in
                 let stream = try pair.client.stream()
                 let body = SocketBody.deferred { .sequence(stream) }
                 try await body.send(on: pair.client.connection)
@@ -211,44 +262,53 @@ extension Waiting {
     ]
 
     static let listeners: [Waiting] = [
-        Waiting(testDescription: "an iterator's next connections") { wire, _, signal in
-            let listener = try makeListener(wire) {
+        Waiting("an iterator's next connections") { now in
+            let listener = try makeListener(now.wire) {
                 $0.group = besiegedLoop
-                $0.signal = signal
+                $0.signal = now.signal
             }
-            let clients = try (0..<3).map { _ in try makeClient(wire, to: listener.localAddress) }
+            let taken = Log<Int>()
+            let connecting = Task {
+                for number in 0..<3 where !now.isFrozen.isSet {
+                    guard let client = try? makeClient(now.wire, to: listener.localAddress) else {
+                        return
+                    }
+                    await until { taken.count > number || now.isFrozen.isSet }
+                    client.abort()
+                }
+            }
             return Scene {
                 var iterator = listener.makeAsyncIterator()
-                for _ in 0..<3 {
+                for number in 0..<3 {
                     // None: the signal has ended the listener.
                     guard let event = try await iterator.next() else { return }
                     event.socket.abort()
+                    taken.append(number)
                 }
             } settle: {
-                for client in clients { client.abort() }
                 listener.core.abort(reason: nil)
+                connecting.cancel()
+                await connecting.value
                 await until { listener.core.aliveCount == 0 }
-                await until { clients.allSatisfy { $0.descriptor == -1 } }
             }
         },
-        Waiting(testDescription: "serving: accepting, hands and handlers") {
-            wire,
-            counter,
-            signal in
-            let listener = try makeListener(wire) {
+        Waiting("serving: accepting, hands and handlers") { now in
+            let listener = try makeListener(now.wire) {
                 $0.group = besiegedLoop
-                $0.signal = signal
-                $0.executor = counter
+                $0.signal = now.signal
+                $0.executor = now.counter
             }
-            let clients = try (0..<2).map { number in
-                try makeClient(wire, to: listener.localAddress) {
-                    $0.body = .bytes([UInt8(number)])
-                }
+            let clients = try (0..<2).map { _ in
+                try makeClient(now.wire, to: listener.localAddress)
             }
-            let reading = clients.map { client in
-                Task {
-                    while (try? await client.read()) ?? nil != nil {}
-                    try? await client.close()
+            let speaking = clients.map { client in
+                Task<Void, Never> {
+                    for number in UInt8(0)..<2 where !now.isFrozen.isSet {
+                        guard (try? await client.write([number])) != nil,
+                            (try? await client.read()) != nil
+                        else { return }
+                    }
+                    if !now.isFrozen.isSet { try? await client.close() }
                 }
             }
             let over = Atomic<Int>(0)
@@ -260,9 +320,9 @@ extension Waiting {
                     }
                 }
             } settle: {
-                for client in clients { client.abort() }
-                for task in reading { await task.value }
                 #expect(listener.core.aliveCount == 0)
+                for client in clients { client.abort() }
+                for task in speaking { await task.value }
                 await until { clients.allSatisfy { $0.descriptor == -1 } }
             }
         },
@@ -281,14 +341,19 @@ private func interrupt(
     at place: Int
 ) async throws -> Bool {
     let controller = AbortController()
-    let counter = CountingExecutor(on: besiegedLoop.next())
-    let scene = try await waiting.prepare(wire, counter, controller.signal)
-    let task = Task(executorPreference: counter) { try await scene.body() }
-    counter.begin(interruption.moment(place)) {
+    let now = Circumstances(
+        wire: wire,
+        counter: CountingExecutor(on: besiegedLoop.next()),
+        signal: controller.signal
+    )
+    let scene = try await waiting.prepare(now)
+    let task = Task(executorPreference: now.counter) { try await scene.body() }
+    now.counter.begin(interruption.moment(place)) {
+        now.isFrozen.set()
         if interruption == .signal { controller.abort("the signal") } else { task.cancel() }
     }
     let result = await task.result
-    let hasActed = counter.hasActed
+    let hasActed = now.counter.hasActed
     if case .failure(let error) = result {
         let error = error as? SocketError
         let isExpected = error?.category == .aborted && hasActed
