@@ -397,6 +397,47 @@ private func interruptEverywhere(
         }
     }
 
+    @Test("an attempt that nobody answers ends at once", arguments: Interruption.allCases)
+    func connecting(interruption: Interruption) async throws {
+        let hole = try BlackHole()
+        let silent = Waiting("connecting to a host that does not answer") { now in
+            let connector = try Connector(try clientOptions(now.wire, to: hole.address))
+            let connection = Connection(
+                loop: besiegedLoop.next(),
+                role: .client,
+                isTLS: false,
+                limits: connector.limits,
+                allowHalfOpen: true
+            )
+            now.signal.onAbort { connection.abort(reason: $0) }
+            return Scene {
+                let connecting = Task(executorPreference: now.counter) {
+                    await connector.run(connection)
+                }
+                // As a socket does: whatever ends the connection ends the attempt.
+                let isOver = connection.state.withLock { s in
+                    s.connectTask = connecting
+                    return s.closeReason != nil
+                }
+                if isOver { connecting.cancel() }
+                await withTaskCancellationHandler {
+                    _ = await connection.waitUntilClosed()
+                } onCancel: {
+                    connecting.cancel()
+                }
+                await connecting.value
+                throw connection.conclude()
+            } settle: {
+                #expect(connection.state.withLock { $0.descriptor } == -1)
+            }
+        }
+        // Nothing is resumed here but by the interruption.
+        let places = interruption == .onResuming ? 0...0 : 0...2
+        for place in places {
+            #expect(try await interrupt(silent, .tcp, interruption, at: place))
+        }
+    }
+
     @Test("whatever is cancelled wherever, no descriptor stays open")
     func descriptors() async {
         await #expect(processExitsWith: .success) {
