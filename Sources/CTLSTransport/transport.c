@@ -67,7 +67,8 @@ static int transport_write(BIO *bio, const char *from, size_t count, size_t *tak
 static __attribute__((noinline)) long transport_state(BIO *bio, int command) {
     ctls_transport *t = BIO_get_data(bio);
     switch (command) {
-    case BIO_CTRL_EOF: return t->end_of_input && t->in_length == 0;
+    // A hello over the limit ends the stream for OpenSSL, which then says so to the peer.
+    case BIO_CTRL_EOF: return t->client_hello_overflow || (t->end_of_input && t->in_length == 0);
     case BIO_CTRL_PENDING: return (long)t->in_length;
     case BIO_CTRL_WPENDING: return (long)t->out_length;
     case BIO_CTRL_FLUSH: case BIO_CTRL_DUP: return 1;
@@ -121,6 +122,7 @@ static int is_retry_request(const uint8_t *message, size_t count) {
 
 static void note_received(ctls_transport *t, const uint8_t *message, size_t count) {
     t->messages_in++;
+    if (message[0] == SSL3_MT_HELLO_REQUEST) return; // a client passes over it; nothing has changed
     if (message[0] == SSL3_MT_SERVER_HELLO && is_retry_request(message, count)) {
         t->hello_retried = 1; // the ServerHello is still due
         return;

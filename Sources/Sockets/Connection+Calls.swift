@@ -35,6 +35,7 @@ extension Connection {
                 return 0
             case .failed, .refused: throw conclude()
             case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
+            case .pause: await pause()
             case .unready: try await waitUntilEstablished()
             }
         }
@@ -65,6 +66,7 @@ extension Connection {
                 return nil
             case .failed, .refused: throw conclude()
             case .wait, .inLine: holdsTurn = try await wait(.read, attempt.outcome)
+            case .pause: await pause()
             case .unready: try await waitUntilEstablished()
             }
         }
@@ -74,6 +76,8 @@ extension Connection {
     struct Attempt {
         enum Outcome {
             case bytes(Int), end, failed, wait, inLine, unready
+            /// Nothing was tried: others on the loop have their turn first.
+            case pause
             /// The sending side has ended.
             case refused
         }
@@ -95,6 +99,7 @@ extension Connection {
             guard !s.lifecycle.isPending || s.failure != nil else {
                 return Attempt(outcome: .unready)
             }
+            guard s.burst < Storage.burstMax else { return Attempt(outcome: .pause) }
             let outcome: Attempt.Outcome =
                 switch unsafe s.receive(into: lent.memory) {
                 case .bytes(let count): .bytes(count)
@@ -145,6 +150,9 @@ extension Connection {
             case .failed: throw conclude()
             case .refused: throw SocketError(.writeAfterEnd)
             case .unready: try await waitUntilEstablished()
+            case .pause:
+                holdsTurn = true
+                await pause()
             case .wait, .inLine:
                 do throws(SocketError) {
                     holdsTurn = try await wait(.write, attempt.outcome)
@@ -184,10 +192,13 @@ extension Connection {
                 case .done: .end
                 case .failed: .failed
                 case .wait: .wait
+                case .pause: .pause
                 }
-            if case .wait = outcome {
+            switch outcome {
+            case .wait, .pause:
                 s.writeTurn.isHeld = true
-                return Attempt(outcome: .wait)
+                return Attempt(outcome: outcome)
+            case .bytes, .end, .failed, .inLine, .unready, .refused: break
             }
             return Attempt(outcome: outcome, next: holdsTurn ? s.writeTurn.release() : nil)
         }
@@ -221,6 +232,16 @@ extension Connection {
     }
 
     // MARK: Waiting
+
+    /// Lets whatever else the loop has to do go first, if this runs on the loop's thread.
+    private func pause() async {
+        state.withLock { $0.burst = 0 }
+        guard loop.isCurrent else { return }
+        await Waiter.suspend { waiter in
+            loop.execute { waiter.resume() }
+            return true
+        }
+    }
 
     enum Direction {
         case read, write
@@ -357,9 +378,11 @@ extension Connection.Storage {
             writeTurn.queue(waiter, ticket: place.ticket)
         case (.read, false):
             guard isDrained else { return .needless }
+            burst = 0
             readTurn.setWaiter(waiter, ticket: place.ticket)
         case (.write, false):
             guard isFull else { return .needless }
+            burst = 0
             writeTurn.setWaiter(waiter, ticket: place.ticket)
         }
         return .parked

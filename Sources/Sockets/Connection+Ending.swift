@@ -81,7 +81,7 @@ extension Connection {
             let attempt = attemptShutdown(holdsTurn: holdsTurn)
             attempt.next?.resume()
             switch attempt.outcome {
-            case .end, .bytes, .refused:
+            case .end, .bytes, .refused, .pause:
                 endIfBothSidesHave()
                 return
             case .failed: throw conclude()
@@ -104,7 +104,7 @@ extension Connection {
                 switch s.endSending() {
                 case .done: .end
                 case .failed: .failed
-                case .wait: .wait
+                case .wait, .pause: .wait
                 }
             if case .wait = outcome {
                 s.writeTurn.isHeld = true

@@ -41,9 +41,9 @@ extension Connection {
         var hasFailed = false
         defer { if hasFailed { _ = conclude() } }
         return state.withLock { s in
-            guard !s.readTurn.isHeld, s.lifecycle.canRead, !s.hasFailed else {
-                return HotStep.general
-            }
+            guard !s.readTurn.isHeld, s.lifecycle.canRead, !s.hasFailed,
+                s.burst < Storage.burstMax
+            else { return HotStep.general }
             switch unsafe s.receive(into: lent.memory) {
             case .bytes(let count):
                 // Data came, and what was to be answered could not be sent.
@@ -76,6 +76,7 @@ extension Connection {
                 else { return false }
                 s.readTurn.isHeld = true
             }
+            s.burst = 0
             s.readTurn.setWaiter(waiter)
             return true
         }
@@ -126,7 +127,7 @@ extension Connection {
             switch unsafe s.send(lent.memory, from: &place) {
             case .done: return HotStep.done
             case .failed: return HotStep.general
-            case .wait:
+            case .wait, .pause:
                 s.writeTurn.isHeld = true
                 return HotStep.wait
             }

@@ -33,6 +33,8 @@ enum SendStep {
     case done
     /// The kernel's buffer is full: wait for writability.
     case wait
+    /// Much was sent without a wait: let others on the loop have their turn.
+    case pause
     /// ``Connection/Storage/failure`` tells.
     case failed
 }
@@ -47,6 +49,7 @@ extension Connection.Storage {
         let step = unsafe isTLS ? receiveTLS(buffer) : receivePlain(buffer)
         switch step {
         case .bytes(let count):
+            countBurst(count)
             bytesReceived &+= UInt64(count)
             if idleTimeout != nil { lastActivity = EventLoop.readClock() }
         case .end: try? lifecycle.apply(.peerEnded)
@@ -127,6 +130,7 @@ extension Connection.Storage {
         )
         guard count <= 0 else {
             if count < limit, !hasHungUp { isDrained = true }
+            engine?.noteTime(.nanoseconds(Int64(clamping: EventLoop.readClock().nanoseconds)))
             return .bytes(count)
         }
         guard count < 0 else {
@@ -198,12 +202,14 @@ extension Connection.Storage {
     ) -> SendStep {
         while offset < bytes.count {
             guard !isFull else { return .wait }
+            guard burst < Connection.Storage.burstMax else { return .pause }
             let rest = unsafe UnsafeRawBufferPointer(
                 rebasing: UnsafeRawBufferPointer(bytes)[offset...]
             )
             let count = unsafe Syscalls.send(descriptor, rest)
             if count >= 0 {
                 offset += count
+                countBurst(count)
             } else if !noteSendFailure(count) {
                 return .failed
             }
@@ -216,9 +222,11 @@ extension Connection.Storage {
         _ offset: inout Int
     ) -> SendStep {
         while offset < bytes.count {
+            guard burst < Connection.Storage.burstMax else { return .pause }
             let rest = unsafe UnsafeBufferPointer(rebasing: bytes[offset...])
             guard let progress = unsafe encrypt(rest) else { return .failed }
             offset += progress.consumed
+            countBurst(progress.consumed)
             guard failure == nil else { return .failed }
             guard outbound.isEmpty else { return .wait }
         }

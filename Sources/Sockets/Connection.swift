@@ -56,6 +56,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var mayHavePlaintext = false
         /// What every later call gets.
         var failure: SocketError?
+        /// What was read and written since a task of this connection last waited, see ``burstMax``.
+        var burst = 0
         /// The task whose scope covers cancellation; compared, never followed.
         var scopeTask: UInt = 0
         var bytesSent: UInt64 = 0
@@ -123,6 +125,16 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var hasFailed: Bool { failure != nil }
 
         var remote: SocketAddress? { remoteAddress.map { SocketAddress($0) } }
+
+        /// After so many bytes without a wait, others on the loop have their turn: a peer that sends, or
+        /// reads, as fast as this side can would have the loop for itself.
+        static let burstMax = 1 << 20
+
+        /// Counts a call that moved bytes; a small one costs as much as some KiB.
+        @inline(__always)
+        mutating func countBurst(_ bytes: Int) {
+            burst &+= bytes | 4096
+        }
 
         init(_ phase: SocketState.Phase, isTLS: Bool, limits: SocketLimits) {
             lifecycle = SocketState(phase)

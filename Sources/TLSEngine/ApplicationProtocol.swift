@@ -60,3 +60,30 @@ enum ApplicationProtocolList {
         return nil
     }
 }
+
+/// What a client accepts as the server's answer to its offer (RFC 7301 §3.2).
+///
+/// OpenSSL's client takes any answer.
+struct ApplicationProtocolRule: Sendable {
+    let offered: [String]
+    let isRequired: Bool
+
+    /// What is wrong with an answer; nil when nothing is.
+    func problem(with choice: String?) -> TLSError? {
+        guard let choice else {
+            guard isRequired else { return nil }
+            return TLSError(
+                .noApplicationProtocol,
+                phase: .finished,
+                detail: "ALPN is required and the peer chose none",
+                hint: "Offer a protocol the peer speaks, or do not require ALPN"
+            )
+        }
+        guard !offered.contains(choice) else { return nil }
+        return TLSError(
+            .protocolViolation,
+            phase: .finished,
+            detail: "the peer chose an application protocol that was not offered"
+        )
+    }
+}

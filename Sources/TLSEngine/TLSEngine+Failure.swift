@@ -27,6 +27,11 @@ extension TLSEngine {
             error.hint = hint(for: alert)
             return error
         }
+        if var refusal = record?.refusal {
+            refusal.reasons = reasons
+            refusal.phase = phase
+            return refusal
+        }
         if let verification = record?.failure, context.trust.acceptsAnything == nil {
             error.code = .certificateRejected
             error.verification = verification

@@ -89,7 +89,8 @@ public struct TLSEngine: ~Copyable {
             ? VerificationRecord(
                 trust: context.trust,
                 hasAnchors: context.hasAnchors,
-                expectedName: expected
+                expectedName: expected,
+                protocolRule: context.role == .client ? context.applicationProtocolRule : nil
             ) : nil
         let connection = try SSLConnection.make(
             context,
@@ -101,7 +102,11 @@ public struct TLSEngine: ~Copyable {
         self.servername = sent?.text
         self.record = record
         self.connection = connection
-        budget = PostHandshakeBudget(limit: context.policy.limits.postHandshakeMessages)
+        let limits = context.policy.limits
+        budget = PostHandshakeBudget(
+            limit: limits.postHandshakeMessages,
+            dataPerMessage: limits.dataPerPostHandshakeMessage
+        )
     }
 
     // MARK: Steps
@@ -124,6 +129,10 @@ public struct TLSEngine: ~Copyable {
         guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
         try apply(.start)
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
+        if outcome == .wantsInput, connection.messagesReceived > TLSEngine.handshakeMessagesMax {
+            _ = withWindows(Span(), &output) { $0.refuseMessages() }
+            throw fail(with: tooManyMessages)
+        }
         switch outcome {
         case .done:
             try completeHandshake(&output)
@@ -184,6 +193,7 @@ public struct TLSEngine: ~Copyable {
         let hasReceived = plaintext.count > before
         if hasReceived { hasReceivedData = true }
         guard !budget.isExceeded else {
+            if outcome != .failed { _ = withWindows(Span(), &output) { $0.refuseMessages() } }
             _ = fail(with: floodError)
             return hasReceived ? Progress(consumed: consumed, wants: .nothing) : nil
         }
@@ -285,6 +295,18 @@ public struct TLSEngine: ~Copyable {
     /// records, which they make cheaper.
     public var keepsBuffers: Bool { connection.keepsBuffers }
 
+    /// Says what time it is, which lets the peer send further post-handshake messages
+    /// (``TLSLimits/postHandshakeMessages``); an owner that never does lets it pay with data only.
+    ///
+    /// - Parameter now: The time on any clock that does not go back; asked for only when it matters.
+    public mutating func noteTime(_ now: @autoclosure () -> Duration) {
+        guard budget.debt > 0 else { return }
+        let (seconds, attoseconds) = now().components
+        budget.credit(
+            now: UInt64(clamping: seconds) &* 1_000_000_000 &+ UInt64(attoseconds / 1_000_000_000)
+        )
+    }
+
     /// Gives record buffers back while the connection is idle; they come back by themselves.
     ///
     /// - Note: OpenSSL `SSL_free_buffers`.
@@ -312,6 +334,9 @@ public struct TLSEngine: ~Copyable {
 
     /// The most plaintext one record carries (RFC 8446 §5.1).
     public static let recordPlaintextMax = 16384
+    /// The most messages a peer's side of a handshake has, several times over: TLS 1.2 lets a server
+    /// send HelloRequests in between, which count for nothing (RFC 5246 §7.4.1.1).
+    static let handshakeMessagesMax = 64
     /// The most a record adds to its plaintext, of all suites.
     public static let recordOverheadMax = 256
 
@@ -356,7 +381,8 @@ public struct TLSEngine: ~Copyable {
                     budget.note(connection.messagesReceived)
                     return outcome
                 }
-                budget.renew(connection.messagesReceived)
+                budget.note(connection.messagesReceived)
+                budget.credit(bytes: got)
                 count += got
                 // Saves a call that would only say that it wants input.
                 if connection.inputLeft == 0, !connection.hasPendingInput {
@@ -374,32 +400,23 @@ public struct TLSEngine: ~Copyable {
         hasCompleted = true
         connection.endHandshake()
         budget.begin(connection.messagesReceived)
-        guard let problem = applicationProtocolProblem else { return }
-        // OpenSSL has no call for alert 120 behind the handshake; this way the peer's stream ends
+        guard context.role == .client,
+            let problem = context.applicationProtocolRule.problem(
+                with: connection.applicationProtocol
+            )
+        else { return }
+        // A resumed session, whose server shows no certificate: it cannot be refused in the
+        // handshake, and OpenSSL has no call for an alert behind it. This way the peer's stream ends
         // in good order at least.
         _ = withWindows(Span(), &output) { $0.shutdown() }
         throw fail(with: problem)
     }
 
-    /// What is wrong with the peer's choice of an application protocol (RFC 7301 §3.2).
-    ///
-    /// A server has refused by itself; OpenSSL's client takes any answer.
-    private var applicationProtocolProblem: TLSError? {
-        guard context.role == .client else { return nil }
-        guard let choice = connection.applicationProtocol else {
-            guard context.policy.alpnRequired else { return nil }
-            return TLSError(
-                .noApplicationProtocol,
-                phase: .finished,
-                detail: "ALPN is required and the peer chose none",
-                hint: "Offer a protocol the peer speaks, or do not require ALPN"
-            )
-        }
-        guard !context.policy.alpn.contains(choice) else { return nil }
-        return TLSError(
+    private var tooManyMessages: TLSError {
+        TLSError(
             .protocolViolation,
-            phase: .finished,
-            detail: "the peer chose an application protocol that was not offered"
+            phase: phase,
+            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
         )
     }
 
@@ -407,7 +424,7 @@ public struct TLSEngine: ~Copyable {
         TLSError(
             .tooManyPostHandshakeMessages,
             phase: .open,
-            detail: "the limit is \(budget.limit) without application data between them"
+            detail: "the limit is \(budget.limit) a minute, and more with much application data"
         )
     }
 

@@ -79,11 +79,13 @@ public struct TLSLimits: Hashable, Sendable {
     public var certificateChainDepth = 10
     /// Bytes of an ALPN list in wire form; 1,024 by default.
     public var alpnListBytes = 1024
-    /// Post-handshake messages that may come without application data between them; 64 by default.
+    /// Post-handshake messages that may come in a minute, all at once if need be; 64 by default.
     ///
     /// KeyUpdates, tickets and renegotiation requests count. OpenSSL ends a connection by itself at
-    /// the 33rd empty record in a row.
+    /// the 33rd empty record in a row. The minute is told by ``TLSEngine/noteTime(_:)``.
     public var postHandshakeMessages = 64
+    /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
+    public var dataPerPostHandshakeMessage = 16384
 
     /// Makes the default limits.
     public init() {}

@@ -8,7 +8,7 @@ import Testing
 @testable import Sockets
 
 /// A listening socket whose queue is full: the kernel answers nobody any more.
-private struct BlackHole: ~Copyable {
+struct BlackHole: ~Copyable {
     let listener: Descriptor
     let first: Descriptor
     let second: Descriptor

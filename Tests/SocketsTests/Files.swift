@@ -45,6 +45,19 @@ enum Files {
         (0..<Int32(limit)).count { fcntl($0, F_GETFD) >= 0 }
     }
 
+    /// What a descriptor's number stands for, as long as it is open.
+    struct Identity: Hashable, Sendable {
+        let descriptor: Int32
+        let inode: UInt64?
+    }
+
+    /// Looks a descriptor up (fstat): numbers are used again, inodes of sockets for a long time not.
+    static func identity(of descriptor: Int32) -> Identity {
+        var status = stat()
+        let isOpen = unsafe fstat(descriptor, &status) == 0
+        return Identity(descriptor: descriptor, inode: isOpen ? UInt64(status.st_ino) : nil)
+    }
+
     /// Sets both limits of open files, for good.
     static func limitDescriptors(to count: Int) -> Bool {
         var limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))

@@ -34,12 +34,14 @@ struct Credentials: Sendable {
     let stranger: TLSIdentity
     let anchors: [Certificate]
     let serverPEM: (cert: [UInt8], key: [UInt8])
+    /// What ``server`` was made from.
+    let leaf: IssuedCertificate
 
     static func shared() throws -> Credentials { try made.get() }
 
     private init() throws {
         let ca = try TestCA()
-        let leaf = try ca.issue("localhost", "127.0.0.1", "::1")
+        leaf = try ca.issue("localhost", "127.0.0.1", "::1")
         serverPEM = (Array(leaf.chainPEM.utf8), Array(try leaf.privateKeyPEM.utf8))
         server = try TLSIdentity(certificate: serverPEM.cert, privateKey: serverPEM.key)
         client = try Credentials.identity(try ca.issueClient("alice"))

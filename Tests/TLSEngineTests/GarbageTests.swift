@@ -248,6 +248,7 @@ struct GarbageTests {
                 guard !isEnough else { continue }
                 #expect(pair.errors[.server] == TLSError(.clientHelloTooLarge))
                 #expect(pair.errors[.server]?.phase == .clientHello)
+                #expect(pair.errors[.client] == TLSError(.alertReceived, alert: .decodeError))
                 #expect(pair.facts(.server).report.bytesReceived == UInt64(limit))
             }
         }

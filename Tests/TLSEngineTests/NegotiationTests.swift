@@ -259,7 +259,12 @@ struct ALPNRow: Sendable, CustomTestStringConvertible {
             agreed: "h2"
         ),
         ALPNRow(server: ["h2"], serverRequires: true, clientError: alerted, serverError: refused),
-        ALPNRow(client: ["h2"], clientRequires: true, clientError: refused),
+        ALPNRow(
+            client: ["h2"],
+            clientRequires: true,
+            clientError: refused,
+            serverError: TLSError(.alertReceived, alert: .handshakeFailure)
+        ),
     ]
 }
 
@@ -298,19 +303,25 @@ struct ALPNNegotiationTests {
         try pair.expectDataFlows()
     }
 
-    @Test("a client that refuses the server's silence ends the stream in good order")
-    func clientRefusal() throws {
+    @Test(
+        "a client that refuses the server's silence says so, in the middle of the handshake",
+        arguments: versions
+    )
+    func clientRefusal(_ version: ProtocolVersion) throws {
         let pair = try EnginePair(
             client: fixtures.client {
+                $0.allowOnly(version)
                 $0.alpn = ["h2"]
                 $0.alpnRequired = true
             },
             server: fixtures.server()
         )
         pair.settle()
-        #expect(pair.facts(.server).isAtEnd)
-        #expect(pair.errors[.server] == nil)
-        #expect(pair.errors[.client]?.phase == .finished)
+        #expect(pair.errors[.server] == TLSError(.alertReceived, alert: .handshakeFailure))
+        #expect(pair.errors[.client]?.phase == .certificate)
+        #expect(pair.errors[.client]?.hint != nil)
+        let report = pair.facts(.client).report
+        #expect(report.isPeerTrusted && report.alertSent == .handshakeFailure)
     }
 }
 

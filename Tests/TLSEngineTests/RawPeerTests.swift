@@ -72,32 +72,50 @@ struct RawPeerTests {
                         #expect(pair.error == TLSError(.tooManyPostHandshakeMessages))
                         continue
                     }
-                    pair.deliver(pair.peer.send([1]))
+                    for _ in 0..<2 { pair.deliver(pair.peer.send(pattern(16384))) }
                 }
                 pair.deliver(pair.peer.keyUpdates(limit))
                 #expect(pair.error == nil)
                 pair.deliver(pair.peer.keyUpdates(1))
                 #expect(pair.error == TLSError(.tooManyPostHandshakeMessages))
                 #expect(pair.error?.phase == .open)
+                let sent = pair.engine.report.alertSent
+                #expect(sent == .unexpectedMessage)
             }
         }
     }
 
-    @Test("data between KeyUpdates renews the limit, within one step too")
+    @Test("KeyUpdates are paid for by much data and by time, not by a byte")
     func keyUpdatesWithData() throws {
-        let pair = try server(policy: { $0.limits.postHandshakeMessages = 2 })
+        let limits: (inout TLSPolicy) -> Void = {
+            $0.limits.postHandshakeMessages = 2
+            $0.limits.dataPerPostHandshakeMessage = 100
+        }
+        let pair = try server(policy: limits)
         pair.settle()
         var bytes: [UInt8] = []
-        for _ in 0..<10 { bytes += pair.peer.keyUpdates(2) + pair.peer.send([7]) }
+        for _ in 0..<10 { bytes += pair.peer.keyUpdates(2) + pair.peer.send(pattern(200)) }
         pair.deliver(bytes)
         #expect(pair.error == nil)
-        #expect(pair.received == [UInt8](repeating: 7, count: 10))
+        #expect(pair.received.count == 2000)
 
-        let flood = try server(policy: { $0.limits.postHandshakeMessages = 2 })
-        flood.settle()
-        flood.deliver(flood.peer.send([7]) + flood.peer.keyUpdates(3) + flood.peer.send([8]))
-        #expect(flood.error == TLSError(.tooManyPostHandshakeMessages))
-        #expect(flood.received.first == 7)
+        let drip = try server(policy: limits)
+        drip.settle()
+        bytes = []
+        for _ in 0..<3 { bytes += drip.peer.keyUpdates(1) + drip.peer.send([7]) }
+        drip.deliver(bytes)
+        #expect(drip.error == TLSError(.tooManyPostHandshakeMessages))
+        #expect(drip.received.prefix(2) == [7, 7])
+
+        let slow = try server(policy: limits)
+        slow.settle()
+        for minute in 1...10 {
+            slow.deliver(slow.peer.keyUpdates(2) + slow.peer.send([7]))
+            slow.engine.noteTime(.seconds(60 * minute))
+            slow.engine.noteTime(.seconds(60 * (minute + 1)))
+        }
+        #expect(slow.error == nil)
+        #expect(slow.received.count == 10)
     }
 
     @Test("a flood of tickets ends the connection")

@@ -10,7 +10,8 @@
 // - Alerts and handshake messages are noted here by OpenSSL's message callback, so the data path
 //   costs no call into Swift.
 // - While a ClientHello is due, no more than `client_hello_limit` bytes are given out; the attempt
-//   to read one more sets `client_hello_overflow` and ends the stream.
+//   to read one more sets `client_hello_overflow` and ends the stream, which OpenSSL answers with an
+//   alert, decode_error.
 #ifndef CTLSTRANSPORT_H
 #define CTLSTRANSPORT_H
 

@@ -27,7 +27,10 @@ func verifyPeer(_ store: OpaquePointer?, _ context: UnsafeMutableRawPointer?) ->
         let record = unsafe SSL_get_ex_data(OpaquePointer(ssl), Callbacks.recordIndex)
     else { return 0 }
     return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)._withUnsafeGuaranteedRef {
-        unsafe $0.judge(store) ? 1 : 0
+        unsafe $0.judge(
+            store,
+            applicationProtocol: SSLConnection.applicationProtocol(of: OpaquePointer(ssl))
+        ) ? 1 : 0
     }
 }
 

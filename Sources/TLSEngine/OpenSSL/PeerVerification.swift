@@ -12,6 +12,10 @@ final class VerificationRecord {
     let expectedName: ServerName?
     /// Whether there was any anchor to verify against.
     let hasAnchors: Bool
+    /// For a client: what it accepts as the server's application protocol.
+    let protocolRule: ApplicationProtocolRule?
+    /// Why the handshake ends though the chain is in order.
+    var refusal: TLSError?
     /// Set once a chain was judged.
     var wasJudged = false
     /// The first rule that was broken.
@@ -19,16 +23,36 @@ final class VerificationRecord {
     /// What the peer sent, leaf first, when a rule was broken: a server's session forgets it.
     var refusedChain: [Certificate] = []
 
-    init(trust: TrustPolicy, hasAnchors: Bool, expectedName: ServerName?) {
+    init(
+        trust: TrustPolicy,
+        hasAnchors: Bool,
+        expectedName: ServerName?,
+        protocolRule: ApplicationProtocolRule?
+    ) {
         self.trust = trust
+        self.protocolRule = protocolRule
         self.hasAnchors = hasAnchors
         self.expectedName = expectedName
     }
 
-    /// Judges the chain that OpenSSL is about to verify.
+    /// Judges the chain that OpenSSL is about to verify, and then the application protocol: this is
+    /// the one place where a client can end the handshake with an alert. Both versions have told the
+    /// protocol by then.
     ///
+    /// - Parameters:
+    ///   - store: What OpenSSL verifies.
+    ///   - choice: The server's application protocol; nil for none.
     /// - Returns: Whether the handshake goes on.
-    func judge(_ store: OpaquePointer) -> Bool {
+    func judge(_ store: OpaquePointer, applicationProtocol choice: String?) -> Bool {
+        guard unsafe judgeChain(store) else { return false }
+        guard let problem = protocolRule?.problem(with: choice) else { return true }
+        refusal = problem
+        // OpenSSL makes handshake_failure of it; no_application_protocol is a server's to say.
+        unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+        return false
+    }
+
+    private func judgeChain(_ store: OpaquePointer) -> Bool {
         ErrorQueue.clear()
         wasJudged = true
         failure = nil

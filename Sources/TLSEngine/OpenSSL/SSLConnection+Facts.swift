@@ -48,6 +48,10 @@ extension SSLConnection {
 
     /// The negotiated application protocol.
     var applicationProtocol: String? {
+        unsafe SSLConnection.applicationProtocol(of: ssl)
+    }
+
+    static func applicationProtocol(of ssl: OpaquePointer?) -> String? {
         var start: UnsafePointer<UInt8>?
         var count: CUnsignedInt = 0
         unsafe SSL_get0_alpn_selected(ssl, &start, &count)

@@ -55,11 +55,13 @@ extension SSLConnection {
     /// - Parameter reasons: What was in the error queue.
     /// - Returns: The alert as a fatal one; nil when it was another thing that ended the connection.
     func fatalAlert(_ reasons: [OpenSSLReason]) -> Alert? {
-        guard let alert = alert(unsafe notes.last_alert_received) else { return nil }
-        guard alert.level != .fatal else { return alert }
-        let number = SSL_AD_REASON_OFFSET + Int32(alert.code)
+        let note = unsafe notes.last_alert_received
+        guard note >= 0 else { return nil }
+        let code = UInt8(truncatingIfNeeded: note)
+        if note >> 8 == SSL3_AL_FATAL { return Alert(code) }
+        let number = SSL_AD_REASON_OFFSET + Int32(code)
         let hasEnded = reasons.contains { $0.library == ERR_LIB_SSL && $0.reason == number }
-        return hasEnded ? Alert(alert.code) : nil
+        return hasEnded ? Alert(code) : nil
     }
 
     /// Makes an alert from the note `level << 8 | description`.

@@ -220,6 +220,32 @@ struct SSLConnection: ~Copyable {
         return unsafe SSL_shutdown(ssl) >= 0 ? .done : outcome()
     }
 
+    /// Has OpenSSL say unexpected_message to a peer whose messages are no longer taken.
+    ///
+    /// There is no call for it: OpenSSL meets a record of a type that does not exist, and says so
+    /// (RFC 8446 §5). Behind a TLS 1.2 handshake it would say something else, so nothing is said.
+    mutating func refuseMessages() -> StepOutcome {
+        guard unsafe SSL_version(ssl) == TLS1_3_VERSION || SSL_is_init_finished(ssl) == 0 else {
+            return .failed
+        }
+        prepare()
+        let record: [UInt8] = [99, 3, 3, 0, 1, 0]
+        var rest = [UInt8](repeating: 0, count: TLSEngine.recordPlaintextMax)
+        return unsafe record.withUnsafeBufferPointer { record in
+            unsafe transport.pointee.in = record.baseAddress
+            unsafe transport.pointee.in_offset = 0
+            unsafe transport.pointee.in_length = record.count
+            defer { unsafe transport.pointee.in_length = 0 }
+            // The data of the record at hand comes first.
+            for _ in 0..<2 {
+                var got = 0
+                let result = unsafe SSL_read_ex(ssl, &rest, rest.count, &got)
+                if result != 1 { return outcome() }
+            }
+            return .done
+        }
+    }
+
     /// Gives OpenSSL's read and write buffers back while nothing is under way.
     mutating func freeBuffers() {
         startReleasingBuffers()

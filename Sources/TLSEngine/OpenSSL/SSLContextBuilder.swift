@@ -18,6 +18,7 @@ struct SSLContextBuilder {
             ("certificateChainDepth", limits.certificateChainDepth, 0...Int(Int32.max)),
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
+            ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(

@@ -23,6 +23,10 @@ public final class TLSContext: Sendable {
     let versions: ClosedRange<ProtocolVersion>
     /// Whether there is any anchor to verify a peer against.
     let hasAnchors: Bool
+    /// What a client accepts as the answer to its ALPN offer.
+    var applicationProtocolRule: ApplicationProtocolRule {
+        ApplicationProtocolRule(offered: policy.alpn, isRequired: policy.alpnRequired)
+    }
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
