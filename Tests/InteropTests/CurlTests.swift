@@ -10,8 +10,9 @@ struct CurlClient: ForeignClient {
     var arguments: [String] = []
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
-        let host = Authorities.host
         let address = settings.address
+        // An address is verified, and not sent.
+        let host = settings.sendsName ? Authorities.host : address.address
         let words = request.start.split(separator: " ")
         var arguments = [
             "--silent", "--show-error", "--disable", "--noproxy", "*", "--http1.1",
@@ -71,7 +72,7 @@ struct CurlClient: ForeignClient {
             )
         }
         switch row.client {
-        case .unasked, .good: return nil
+        case .unasked, .good, .volunteered, .declined: return nil
         // With TLS 1.3 curl is done before it hears the judgement.
         case .absent:
             return ListenerVerdict(
@@ -118,7 +119,7 @@ extension InteropTests {
                 Issue.record("\(outcome)")
                 return
             }
-            RowTally.count("curl")
+            RowTally.count("curl", .listener, .transfer)
         }
     }
 }

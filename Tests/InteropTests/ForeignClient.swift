@@ -14,10 +14,12 @@ struct ClientSettings: Sendable {
     let root: String
     /// The only version it speaks.
     let version: ProtocolVersion
+    /// Whether it sends the name; else it goes by the address.
+    var sendsName = true
     /// Application protocols it offers, most preferred first.
-    let protocols: [String]
+    var protocols: [String] = []
     /// What it answers a demand for a certificate with; nil for nothing.
-    let certificate: CertificateFiles?
+    var certificate: CertificateFiles?
 }
 
 /// What a client of others made of it.
@@ -55,7 +57,7 @@ struct ListenerVerdict: Sendable {
 protocol ForeignClient: Sendable {
     var name: String { get }
 
-    /// Application protocols it offers for each outcome of ALPN; a list of the row's is the default.
+    /// Sends a request and receives the answer.
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult
 
     /// How a row ends that must not succeed; nil when it succeeds.
@@ -78,9 +80,9 @@ extension ForeignClient {
         let (result, outcome) = try await exchange(.get("/facts"), row)
         switch (verdict(row), outcome) {
         case (nil, .served(let info)):
-            let servername = Authorities.host
+            let servername = row.sendsName ? Authorities.host : "none"
             let alpn = row.protocols == .agreed ? "http/1.1" : "none"
-            let client = row.client == .good ? "ok" : "none"
+            let client = row.client.isGiven ? "ok" : "none"
             #expect(result.exitCode == 0)
             #expect(
                 String(decoding: result.body, as: UTF8.self)
@@ -101,7 +103,7 @@ extension ForeignClient {
                 "\(outcome), where \(verdict as Any) was expected; \(name) said \(result.text)"
             )
         }
-        RowTally.count(name)
+        RowTally.count(name, .listener, row.feature)
     }
 
     /// Has the client send a request to a listener of ours.
@@ -123,7 +125,12 @@ extension ForeignClient {
         ) {
             $0.alpn = row.protocols == .disjoint ? ["interop/1"] : ["interop/1", "http/1.1"]
             $0.trust = try authorities.trust()
-            $0.clientAuthentication = row.client == .unasked ? .none : .require
+            $0.clientAuthentication =
+                switch row.client.demand {
+                case .none: .none
+                case .request: .request
+                case .require: .require
+                }
         }
         return try await withInteropListener(options) { address, outcomes in
             let settings = ClientSettings(
@@ -131,6 +138,7 @@ extension ForeignClient {
                 address: address,
                 root: trusted.root,
                 version: row.version,
+                sendsName: row.sendsName,
                 protocols: row.protocols == .none ? [] : ["http/1.1"],
                 certificate: try authorities.clientCertificate(row)?
                     .write(to: directory.path, name: "client")

@@ -18,6 +18,9 @@ struct ForeignProgram: Sendable, Hashable {
     static let openssl = ForeignProgram("openssl")
     static let nginx = ForeignProgram("nginx")
     static let curl = ForeignProgram("curl")
+    static let node = ForeignProgram("node")
+    static let python = ForeignProgram("python3")
+    static let java = ForeignProgram("java")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =

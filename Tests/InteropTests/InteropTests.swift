@@ -19,18 +19,25 @@ enum InteropTests {}
 final class RowTally: Sendable {
     static let shared = RowTally()
 
-    private let counts = Mutex<[String: Int]>([:])
+    private let counts = Mutex<[InteropCell: Int]>([:])
 
     /// Counts a row.
     ///
-    /// - Parameter peer: The program it ran against.
-    static func count(_ peer: String) {
-        shared.counts.withLock { $0[peer, default: 0] += 1 }
+    /// - Parameters:
+    ///   - peer: The program it ran against.
+    ///   - side: Which side was ours.
+    ///   - feature: What was shown.
+    static func count(_ peer: String, _ side: Side, _ feature: InteropFeature) {
+        let cell = InteropCell(peer: peer, side: side, feature: feature)
+        shared.counts.withLock { $0[cell, default: 0] += 1 }
     }
 
     /// One line, for example `interop: curl 12 rows, nginx 8 rows`.
     var summary: String {
-        let counts = counts.withLock { $0 }.sorted { $0.key < $1.key }
+        let counts = counts.withLock {
+            Dictionary($0.map { ($0.key.peer, $0.value) }, uniquingKeysWith: +)
+        }
+        .sorted { $0.key < $1.key }
         guard !counts.isEmpty else { return "interop: no row ran" }
         return "interop: " + counts.map { "\($0.key) \($0.value) rows" }.joined(separator: ", ")
     }
