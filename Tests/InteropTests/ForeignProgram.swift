@@ -18,6 +18,7 @@ struct ForeignProgram: Sendable, Hashable {
     static let openssl = ForeignProgram("openssl")
     static let nginx = ForeignProgram("nginx")
     static let curl = ForeignProgram("curl")
+    static let haproxy = ForeignProgram("haproxy")
     static let node = ForeignProgram("node")
     static let python = ForeignProgram("python3")
     static let java = ForeignProgram("java")
