@@ -72,7 +72,8 @@ extension Socket {
         #expect(await closed == .clean(nil))
     }
 
-    private func send(_ row: EchoRow) async throws {
+    /// Sends what the row says, and an end.
+    func send(_ row: EchoRow, andEnd: Bool = true) async throws {
         var left = row.count
         // The pattern twice, so that a piece never has to be put together.
         let pattern = mebibyte + mebibyte
@@ -82,13 +83,13 @@ extension Socket {
             try await write(Array(pattern[start..<(start + count)]))
             left -= count
         }
-        try await shutdownWrite()
+        if andEnd { try await shutdownWrite() }
     }
 
     /// Receives up to the end.
     ///
     /// - Returns: How many bytes came and were what was sent, up to the first that was not.
-    private func receive(_ row: EchoRow) async throws -> Int {
+    func receive(_ row: EchoRow) async throws -> Int {
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var received = 0
         while true {

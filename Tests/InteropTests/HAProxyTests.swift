@@ -157,16 +157,7 @@ extension InteropTests {
         ) async throws {
             let authorities = try Authorities.shared.get()
             let directory = try TemporaryDirectory()
-            let handshake = HandshakeRow(version: row.version, key: row.key)
-            let settings = ServerSettings(
-                directory: directory.path,
-                certificate: try authorities.serverCertificate(handshake)
-                    .write(to: directory.path),
-                version: row.version,
-                protocols: [],
-                clients: .none,
-                clientRoot: nil
-            )
+            let settings = try ServerSettings(row, directory)
             let path = directory.path + "/backend.sock"
             try await withBackend(act, path: path) {
                 try await HAProxyServer(backend: path).run(settings) { server in

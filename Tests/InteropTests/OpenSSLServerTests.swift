@@ -64,14 +64,6 @@ struct OpenSSLServer: ForeignServer {
     }
 }
 
-/// What s_server makes of 1 MiB: it reverses lines, without their ends, and reads less than 16 KiB as
-/// one.
-private enum Lines {
-    private static let words = mebibyte.split { $0 % 61 == 0 || $0 == 10 || $0 == 13 }
-    static let sent = Array(words.joined(separator: [10])) + [10]
-    static let reversed = Array(words.map { Array($0.reversed()) }.joined(separator: [10])) + [10]
-}
-
 extension InteropTests {
     // Serialized: each row is a process, see InteropTests.
     @Suite("openssl s_server", .serialized, .needs(.openssl))
@@ -85,16 +77,12 @@ extension InteropTests {
         }
 
         @Test(
-            "1 MiB goes to s_server and back at the same time, unchanged",
-            arguments: HandshakeRow.versions,
-            HandshakeRow.keys
+            "what goes to s_server comes back at the same time, in pieces of any size",
+            arguments: EchoRow.all
         )
-        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            try await withServer(version, .transfer, key) { socket, _ in
-                async let received = socket.read(exactly: Lines.reversed.count)
-                try await socket.write(Lines.sent)
-                let isSame = try await received == Lines.reversed
-                #expect(isSame)
+        func echo(_ row: EchoRow) async throws {
+            try await withServer(row.version, row.feature, row.key) { socket, _ in
+                try await socket.expectLines(row, areReversed: true)
                 try await socket.close()
             }
         }

@@ -10,6 +10,10 @@ import Synchronization
 import TLSTestKit
 import Testing
 
+/// Where the peers' sources are: beside this file.
+let peersDirectory =
+    URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Peers"
+
 /// A language with a TLS library.
 enum ScriptedLanguage: String, Sendable, CaseIterable {
     case node = "Node"
@@ -32,7 +36,7 @@ enum ScriptedLanguage: String, Sendable, CaseIterable {
             case .python: "peer.py"
             case .java: "Peer.java"
             }
-        return URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Peers/" + file
+        return peersDirectory + "/" + file
     }
 }
 

@@ -69,50 +69,25 @@ struct ScriptedRows {
         _ body: @Sendable (Socket, PeerTurn) async throws -> Void
     ) async throws {
         let peer = try #require(ScriptedPeer.current)
-        let authorities = try Authorities.shared.get()
-        let directory = try TemporaryDirectory()
-        let handshake = HandshakeRow(version: row.version, key: row.key)
-        let certificate = try authorities.serverCertificate(handshake)
-        let files = try certificate.write(to: directory.path)
         switch side {
         case .client:
-            let settings = ServerSettings(
-                directory: directory.path,
-                certificate: files,
-                version: row.version,
-                protocols: [],
-                clients: .none,
-                clientRoot: nil
-            )
+            let directory = try TemporaryDirectory()
+            let settings = try ServerSettings(row, directory)
             try await ScriptedServer().run(settings, act: act, piece: piece) { turn, address in
                 let socket = try Socket(
                     SocketInit(type: .tls, remote: address) {
                         $0.servername = Authorities.host
-                        $0.trust = try authorities.trust()
+                        $0.trust = try Authorities.shared.get().trust()
                     }
                 )
                 try await body(socket, turn)
             }
         case .listener:
-            let options = try SocketListenerInit(
-                type: .tls,
-                local: .init("127.0.0.1", port: 0),
-                identity: certificate.identity()
-            )
-            var more = ["act": act]
-            more["piece"] = piece.map(String.init)
-            let extra = more
-            try await withListener(options) { listener in
-                let settings = ClientSettings(
-                    directory: directory.path,
-                    address: listener.localAddress,
-                    root: files.root,
-                    version: row.version
-                )
-                let turn = try await ScriptedClient().begin(settings, extra)
-                var events = listener.makeAsyncIterator()
-                let event = try #require(await events.next())
-                try await body(event.socket, turn)
+            try await withOneConnection(row) { settings, next in
+                var more = ["act": act]
+                more["piece"] = piece.map(String.init)
+                let turn = try await ScriptedClient().begin(settings, more)
+                try await body(next(), turn)
             }
         }
         RowTally.count(peer.language.rawValue, side, feature)

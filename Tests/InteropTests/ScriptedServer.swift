@@ -64,8 +64,8 @@ struct ScriptedServer: ForeignServer {
         let end = try await #require(server.turn).end()
         #expect(end.event == .failed)
         let said = writtenAlike(end.error)
-        // OpenSSL's client has no keys to send with until it has the server's Finished, so its alert
-        // comes in the clear, which Java cannot read (and OpenSSL and GnuTLS can).
+        // OpenSSL's client takes its keys into use when it has the server's Finished, so an alert
+        // before that comes in the clear. Servers on OpenSSL can read it, others cannot.
         let isLost = peer.language == .java && row.version == .tls13
         let text = isLost ? "needs_to_be_more_than_tag_size" : alert.name
         #expect(said.contains(text), "\(said)")
