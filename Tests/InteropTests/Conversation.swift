@@ -39,17 +39,22 @@ struct EchoRow: Sendable, CustomTestStringConvertible {
 
     static let all = transfers + pieces + bulk
 
+    /// What goes over, in one piece.
+    var body: [UInt8] {
+        guard count > mebibyte.count else { return Array(mebibyte.prefix(count)) }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        for _ in 0..<(count / mebibyte.count) { bytes += mebibyte }
+        return bytes
+    }
+
     /// The SHA-256 of what goes over, in hexadecimal.
     var digest: String {
         count > mebibyte.count ? Self.bulkDigest : hexadecimalDigest(Array(mebibyte.prefix(count)))
     }
 
-    private static let bulkDigest: String = {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(100 * mebibyte.count)
-        for _ in 0..<100 { bytes += mebibyte }
-        return hexadecimalDigest(bytes)
-    }()
+    private static let bulkDigest =
+        hexadecimalDigest(bulk[0].body)
 }
 
 /// The SHA-256 of bytes as peers write it.
@@ -61,6 +66,13 @@ func hexadecimalDigest(_ bytes: [UInt8]) -> String {
 }
 
 extension Socket {
+    /// Sends bytes by writes of a size.
+    func write(_ bytes: [UInt8], inPiecesOf size: Int) async throws {
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            try await write(Array(bytes[start..<min(start + size, bytes.count)]))
+        }
+    }
+
     /// Sends what the row says, receives it back at the same time, and both ends.
     ///
     /// This side ends first: what comes then comes over a half-closed connection.

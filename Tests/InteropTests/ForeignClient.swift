@@ -108,10 +108,15 @@ extension ForeignClient {
 
     /// Has the client send a request to a listener of ours.
     ///
+    /// - Parameters:
+    ///   - request: What it sends.
+    ///   - row: How both are set.
+    ///   - piece: The bytes of each write of the answer.
     /// - Returns: What the client made of it, and what the listener did.
     func exchange(
         _ request: HTTPMessage,
-        _ row: HandshakeRow
+        _ row: HandshakeRow,
+        piece: Int = 1 << 20
     ) async throws -> (ClientResult, ConnectionOutcome) {
         let authorities = try Authorities.shared.get()
         let directory = try TemporaryDirectory()
@@ -132,7 +137,7 @@ extension ForeignClient {
                 case .require: .require
                 }
         }
-        return try await withInteropListener(options) { address, outcomes in
+        return try await withInteropListener(options, piece: piece) { address, outcomes in
             let settings = ClientSettings(
                 directory: directory.path,
                 address: address,
@@ -155,6 +160,7 @@ extension ForeignClient {
 /// `GET /facts` is answered with what was negotiated, `PUT` with the body that came.
 func withInteropListener<Result: Sendable>(
     _ options: SocketListenerInit,
+    piece: Int,
     _ body: (SocketAddress, AsyncStream<ConnectionOutcome>) async throws -> Result
 ) async throws -> Result {
     let (outcomes, told) = AsyncStream<ConnectionOutcome>.makeStream()
@@ -166,7 +172,7 @@ func withInteropListener<Result: Sendable>(
             },
             { socket in
                 let request = try await HTTPMessage(from: socket)
-                try await socket.write(answer(to: request, socket).bytes)
+                try await socket.write(answer(to: request, socket).bytes, inPiecesOf: piece)
                 try await socket.close()
                 told.yield(.served(socket.info?.tls))
             }
@@ -186,6 +192,25 @@ private func answer(to request: HTTPMessage, _ socket: Socket) -> HTTPMessage {
     ]
     let line = facts.map { $0 ?? "none" }.joined(separator: " ") + "\n"
     return .answer(200, Array(line.utf8))
+}
+
+extension ForeignClient {
+    /// Sends data, gets it back in pieces, and has it unchanged.
+    func expectTransfer(_ row: EchoRow) async throws {
+        let handshake = HandshakeRow(version: row.version, key: row.key)
+        let (result, outcome) = try await exchange(
+            .put("/it", row.body),
+            handshake,
+            piece: row.piece
+        )
+        #expect(result.exitCode == 0, "\(result.text)")
+        #expect(hexadecimalDigest(result.body) == row.digest)
+        guard case .served = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        RowTally.count(name, .listener, row.feature)
+    }
 }
 
 extension SocketError {

@@ -4,6 +4,8 @@
 // each: a type that conforms to `ForeignServer` or `ForeignClient`, and a suite that runs the table
 // of `HandshakeRow` against it, beside rows that only this program can run.
 //
+// Rows that end well are counted, and what a whole run counted must be what InteropTable says.
+//
 // The suite of a program is serialized: each row starts a process, and more of them at once than there
 // are suites would only wait for processors, with every deadline running.
 
@@ -32,6 +34,26 @@ final class RowTally: Sendable {
         shared.counts.withLock { $0[cell, default: 0] += 1 }
     }
 
+    /// Where a run of everything had other rows than the table; nothing for a run of some.
+    var differences: [String] {
+        let counts = counts.withLock { $0 }
+        let table = InteropLine.all.reduce(into: [InteropCell: Int]()) { table, line in
+            for (feature, count) in line.counts {
+                let cell = InteropCell(peer: line.peer, side: line.side, feature: feature)
+                table[cell] = count
+            }
+        }
+        // Each program has rows of this kind.
+        let isWhole = InteropLine.all.allSatisfy { line in
+            let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
+            return counts[cell] != nil
+        }
+        guard isWhole else { return [] }
+        return Set(table.keys).union(counts.keys).filter { table[$0] != counts[$0] }
+            .map { "\($0): \(counts[$0] ?? 0) rows ran, \(table[$0] ?? 0) are in the table" }
+            .sorted()
+    }
+
     /// One line, for example `interop: curl 12 rows, nginx 8 rows`.
     var summary: String {
         let counts = counts.withLock {
@@ -53,6 +75,7 @@ struct TallyTrait: SuiteTrait, TestScoping {
         try await function()
         // Where the runner writes, so that it comes before the runner's own summary.
         FileHandle.standardError.write(Data((RowTally.shared.summary + "\n").utf8))
+        for difference in RowTally.shared.differences { Issue.record("\(difference)") }
     }
 }
 

@@ -38,10 +38,6 @@ extension Socket {
     }
 
     private func send(_ bytes: [UInt8], _ times: Int, inPiecesOf piece: Int) async throws {
-        for _ in 0..<times {
-            for start in stride(from: 0, to: bytes.count, by: piece) {
-                try await write(Array(bytes[start..<min(start + piece, bytes.count)]))
-            }
-        }
+        for _ in 0..<times { try await write(bytes, inPiecesOf: piece) }
     }
 }

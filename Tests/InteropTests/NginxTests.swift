@@ -60,7 +60,7 @@ struct NginxServer: ForeignServer {
                     ssl_certificate_key \(settings.certificate.key);
                     ssl_protocols \(settings.version == .tls12 ? "TLSv1.2" : "TLSv1.3");
                     \(client)
-                    client_max_body_size 16m;
+                    client_max_body_size 200m;
                     root \(settings.directory)/files;
                     location = /facts {
                         return 200 "$ssl_protocol $ssl_server_name $ssl_client_verify\\n";
@@ -127,20 +127,22 @@ extension InteropTests {
         }
 
         @Test(
-            "1 MiB goes to nginx and comes back unchanged, and both ends are clean",
-            arguments: HandshakeRow.versions,
-            HandshakeRow.keys
+            "what goes to nginx comes back unchanged, in pieces of any size, and both ends are clean",
+            arguments: EchoRow.all
         )
-        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            try await withNginx(version, .transfer, key) { options, _ in
+        func transfer(_ row: EchoRow) async throws {
+            try await withNginx(row.version, row.feature, row.key) { options, _ in
                 let put = try Socket(options { _ in })
-                let stored = try await HTTPMessage.exchange(.put("/files/it", mebibyte), on: put)
+                let stored = try await HTTPMessage.exchange(
+                    .put("/files/it", row.body),
+                    on: put,
+                    inPiecesOf: row.piece
+                )
                 #expect(stored.status == 201)
                 try await put.close()
                 let get = try Socket(options { _ in })
                 let answer = try await HTTPMessage.exchange(.get("/files/it"), on: get)
-                let isSame = answer.body == mebibyte
-                #expect(isSame)
+                #expect(hexadecimalDigest(answer.body) == row.digest)
                 try await get.close()
                 #expect(await get.closed == .clean(nil))
             }

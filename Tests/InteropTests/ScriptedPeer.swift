@@ -70,8 +70,7 @@ final class ScriptedPeer: Sendable {
         /// Bytes of the peer's output that were read.
         var parsed = 0
         var lines: [Int: [PeerReport]] = [:]
-        /// The peer's and its library's version.
-        var version: String?
+        var hasStarted = false
 
         mutating func read(_ output: [UInt8]) {
             while let end = output[parsed...].firstIndex(of: 10) {
@@ -80,7 +79,7 @@ final class ScriptedPeer: Sendable {
                 guard let report = try? JSONDecoder().decode(PeerReport.self, from: line) else {
                     continue
                 }
-                if report.event == .started { version = report.version }
+                if report.event == .started { hasStarted = true }
                 if let id = report.id { lines[id, default: []].append(report) }
             }
         }
@@ -102,13 +101,12 @@ final class ScriptedPeer: Sendable {
         try await ForeignProcess.run(language.program, [language.source], deadline: 240) {
             process in
             let peer = ScriptedPeer(language, process)
-            let version = try await process.wait(for: "it had started") { state in
+            try await process.wait(for: "it had started") { state in
                 peer.reports.withLock { reports in
                     reports.read(state.standardOutput)
-                    return reports.version
+                    return reports.hasStarted ? () : nil
                 }
             }
-            PeerVersions.note(language.rawValue, version)
             try await body(peer)
         }
     }
