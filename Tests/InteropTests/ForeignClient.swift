@@ -113,6 +113,7 @@ extension ForeignClient {
     ///   - row: How both are set.
     ///   - piece: The bytes of each write of the answer.
     /// - Returns: What the client made of it, and what the listener did.
+    /// - Throws: ``ForeignFailure`` when the client cannot run, or made no connection.
     func exchange(
         _ request: HTTPMessage,
         _ row: HandshakeRow,

@@ -107,7 +107,7 @@ final class ForeignProcess: Sendable {
         _ arguments: [String],
         environment: [String: String] = standardEnvironment,
         input: FileHandle? = nil,
-        deadline: Int = 20,
+        deadline: Int = 50,
         _ body: (ForeignProcess) async throws -> Result
     ) async throws -> Result {
         let running = try ForeignProcess(program, arguments, environment, input, deadline)

@@ -25,6 +25,7 @@ extension ServerSettings {
 /// - Parameters:
 ///   - row: Its version and key.
 ///   - body: Starts a client with the settings, and gets the socket from the closure.
+/// - Throws: What the closure throws, and when there is no certificate or no connection.
 func withOneConnection(
     _ row: EchoRow,
     _ body: @Sendable (ClientSettings, () async throws -> Socket) async throws -> Void
