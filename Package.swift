@@ -96,7 +96,8 @@ let package = Package(
         ),
         .testTarget(
             name: "InteropTests",
-            dependencies: ["Sockets", "TLSTestKit"],
+            dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],
+            exclude: ["Peers"],
             swiftSettings: settings
         ),
         .testTarget(name: "PackageTests", exclude: ["Fixtures"], swiftSettings: settings),

@@ -2,7 +2,8 @@
 # Installs what a bare Debian 12 with a Swift 6.3 toolchain lacks to build this package.
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
-#   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, gnutls, python3
+#   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
+#                                python3, node, java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -39,16 +40,27 @@ peers=(
     "openssl"                # s_client, s_server, ocsp
     "curl"
     "nginx-light|nginx|nginx-core|nginx-full|nginx-extras"
+    "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
-    "python3"                # its ssl module as a client and a server
     "procps"                 # ps and kill, for peers that have to go
+)
+# Programs that need not come from a package: one on the path is enough, else the package is.
+programs=(
+    "python3=python3"        # its ssl module as a client and a server
+    "node=nodejs"
+    "javac=default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless"  # runs Peer.java as it is
 )
 
 wanted=("${building[@]}")
 list_only=false
 for argument in "$@"; do
     case "$argument" in
-    --peers) wanted+=("${peers[@]}") ;;
+    --peers)
+        wanted+=("${peers[@]}")
+        for program in "${programs[@]}"; do
+            command -v "${program%%=*}" >/dev/null || wanted+=("${program#*=}")
+        done
+        ;;
     --list) list_only=true ;;
     -h | --help) usage && exit 0 ;;
     *) fail "unknown argument '$argument' (--help lists them)" ;;
@@ -122,7 +134,7 @@ apt update || { sleep 5 && apt update; } ||
     echo "The package lists could not be refreshed; trying with those that are there." >&2
 
 names=()
-brings_nginx=false
+services=()
 for requirement in "${absent[@]}"; do
     chosen="${requirement%%|*}"
     for name in ${requirement//|/ }; do
@@ -132,16 +144,19 @@ for requirement in "${absent[@]}"; do
         fi
     done
     names+=("$chosen")
-    if [[ $chosen == nginx* ]]; then brings_nginx=true; fi
+    case "$chosen" in
+    nginx*) services+=(nginx.service) ;;
+    haproxy) services+=(haproxy.service) ;;
+    esac
 done
 
-if $brings_nginx; then hold_services; fi
+if ((${#services[@]} > 0)); then hold_services; fi
 apt install --no-install-recommends "${names[@]}"
 restore_policy
-if $brings_nginx && command -v systemctl >/dev/null; then
-    # The tests start an nginx of their own; this one must not come up with the machine.
-    as_root systemctl disable --quiet nginx.service ||
-        echo "nginx.service could not be disabled; it may start with the machine." >&2
+if ((${#services[@]} > 0)) && command -v systemctl >/dev/null; then
+    # The tests start servers of their own; these must not come up with the machine.
+    as_root systemctl disable --quiet "${services[@]}" ||
+        echo "${services[*]} could not be disabled; they may start with the machine." >&2
 fi
 
 mapfile -t absent < <(missing)

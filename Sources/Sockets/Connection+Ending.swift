@@ -269,6 +269,9 @@ extension Connection {
     func noticeReset() {
         let isReset = state.withLock { s -> Bool in
             guard s.lifecycle.isEstablished, s.failure == nil else { return false }
+            // Who has said goodbye and gone waits for no answer (RFC 8446 §6.1): ours met nobody, and
+            // whoever sent it is about to end the connection.
+            guard !s.hasSaidGoodbyes else { return false }
             // Data that came before the reset can still be read; without it there is nothing left.
             let unread = try? Syscalls.unreadBytes(s.descriptor)
             guard (unread ?? 0) == 0, s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
@@ -359,6 +362,15 @@ extension Connection.Storage {
     var hasSaidAll: Bool {
         lifecycle.phase == .ended && outbound.isEmpty && !writeTurn.isHeld && !isClosing
             && failure == nil
+    }
+
+    /// Whether both sides have said goodbye in TLS, and all of ours was sent.
+    var hasSaidGoodbyes: Bool {
+        // Mutating, as an engine cannot be copied out of an optional to ask it.
+        mutating get {
+            isTLS && lifecycle.phase == .ended && outbound.isEmpty
+                ? engine?.peerHasClosed == true : false
+        }
     }
 
     /// Says that this side sends no more; again, to send what is left of that.

@@ -14,10 +14,12 @@ struct ClientSettings: Sendable {
     let root: String
     /// The only version it speaks.
     let version: ProtocolVersion
+    /// Whether it sends the name; else it goes by the address.
+    var sendsName = true
     /// Application protocols it offers, most preferred first.
-    let protocols: [String]
+    var protocols: [String] = []
     /// What it answers a demand for a certificate with; nil for nothing.
-    let certificate: CertificateFiles?
+    var certificate: CertificateFiles?
 }
 
 /// What a client of others made of it.
@@ -55,7 +57,7 @@ struct ListenerVerdict: Sendable {
 protocol ForeignClient: Sendable {
     var name: String { get }
 
-    /// Application protocols it offers for each outcome of ALPN; a list of the row's is the default.
+    /// Sends a request and receives the answer.
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult
 
     /// How a row ends that must not succeed; nil when it succeeds.
@@ -78,9 +80,9 @@ extension ForeignClient {
         let (result, outcome) = try await exchange(.get("/facts"), row)
         switch (verdict(row), outcome) {
         case (nil, .served(let info)):
-            let servername = Authorities.host
+            let servername = row.sendsName ? Authorities.host : "none"
             let alpn = row.protocols == .agreed ? "http/1.1" : "none"
-            let client = row.client == .good ? "ok" : "none"
+            let client = row.client.isGiven ? "ok" : "none"
             #expect(result.exitCode == 0)
             #expect(
                 String(decoding: result.body, as: UTF8.self)
@@ -101,15 +103,21 @@ extension ForeignClient {
                 "\(outcome), where \(verdict as Any) was expected; \(name) said \(result.text)"
             )
         }
-        RowTally.count(name)
+        RowTally.count(name, .listener, row.feature)
     }
 
     /// Has the client send a request to a listener of ours.
     ///
+    /// - Parameters:
+    ///   - request: What it sends.
+    ///   - row: How both are set.
+    ///   - piece: The bytes of each write of the answer.
     /// - Returns: What the client made of it, and what the listener did.
+    /// - Throws: ``ForeignFailure`` when the client cannot run, or made no connection.
     func exchange(
         _ request: HTTPMessage,
-        _ row: HandshakeRow
+        _ row: HandshakeRow,
+        piece: Int = 1 << 20
     ) async throws -> (ClientResult, ConnectionOutcome) {
         let authorities = try Authorities.shared.get()
         let directory = try TemporaryDirectory()
@@ -123,14 +131,20 @@ extension ForeignClient {
         ) {
             $0.alpn = row.protocols == .disjoint ? ["interop/1"] : ["interop/1", "http/1.1"]
             $0.trust = try authorities.trust()
-            $0.clientAuthentication = row.client == .unasked ? .none : .require
+            $0.clientAuthentication =
+                switch row.client.demand {
+                case .none: .none
+                case .request: .request
+                case .require: .require
+                }
         }
-        return try await withInteropListener(options) { address, outcomes in
+        return try await withInteropListener(options, piece: piece) { address, outcomes in
             let settings = ClientSettings(
                 directory: directory.path,
                 address: address,
                 root: trusted.root,
                 version: row.version,
+                sendsName: row.sendsName,
                 protocols: row.protocols == .none ? [] : ["http/1.1"],
                 certificate: try authorities.clientCertificate(row)?
                     .write(to: directory.path, name: "client")
@@ -147,6 +161,7 @@ extension ForeignClient {
 /// `GET /facts` is answered with what was negotiated, `PUT` with the body that came.
 func withInteropListener<Result: Sendable>(
     _ options: SocketListenerInit,
+    piece: Int,
     _ body: (SocketAddress, AsyncStream<ConnectionOutcome>) async throws -> Result
 ) async throws -> Result {
     let (outcomes, told) = AsyncStream<ConnectionOutcome>.makeStream()
@@ -158,7 +173,7 @@ func withInteropListener<Result: Sendable>(
             },
             { socket in
                 let request = try await HTTPMessage(from: socket)
-                try await socket.write(answer(to: request, socket).bytes)
+                try await socket.write(answer(to: request, socket).bytes, inPiecesOf: piece)
                 try await socket.close()
                 told.yield(.served(socket.info?.tls))
             }
@@ -178,6 +193,25 @@ private func answer(to request: HTTPMessage, _ socket: Socket) -> HTTPMessage {
     ]
     let line = facts.map { $0 ?? "none" }.joined(separator: " ") + "\n"
     return .answer(200, Array(line.utf8))
+}
+
+extension ForeignClient {
+    /// Sends data, gets it back in pieces, and has it unchanged.
+    func expectTransfer(_ row: EchoRow) async throws {
+        let handshake = HandshakeRow(version: row.version, key: row.key)
+        let (result, outcome) = try await exchange(
+            .put("/it", row.body),
+            handshake,
+            piece: row.piece
+        )
+        #expect(result.exitCode == 0, "\(result.text)")
+        #expect(hexadecimalDigest(result.body) == row.digest)
+        guard case .served = outcome else {
+            Issue.record("\(outcome)")
+            return
+        }
+        RowTally.count(name, .listener, row.feature)
+    }
 }
 
 extension SocketError {

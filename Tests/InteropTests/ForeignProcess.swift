@@ -97,6 +97,7 @@ final class ForeignProcess: Sendable {
     ///   - program: What to run.
     ///   - arguments: Its arguments.
     ///   - environment: Its environment; the same wherever the tests run by default.
+    ///   - input: What it reads from; nil is a pipe, which ``write(_:)`` writes to.
     ///   - deadline: Seconds after which it is killed.
     ///   - body: Gets the running program.
     /// - Returns: What the closure returns.
@@ -105,10 +106,11 @@ final class ForeignProcess: Sendable {
         _ program: ForeignProgram,
         _ arguments: [String],
         environment: [String: String] = standardEnvironment,
-        deadline: Int = 20,
+        input: FileHandle? = nil,
+        deadline: Int = 50,
         _ body: (ForeignProcess) async throws -> Result
     ) async throws -> Result {
-        let running = try ForeignProcess(program, arguments, environment, deadline)
+        let running = try ForeignProcess(program, arguments, environment, input, deadline)
         defer { running.kill() }
         return try await body(running)
     }
@@ -126,6 +128,7 @@ final class ForeignProcess: Sendable {
         _ program: ForeignProgram,
         _ arguments: [String],
         _ environment: [String: String],
+        _ given: FileHandle?,
         _ deadline: Int
     ) throws {
         self.program = program
@@ -135,7 +138,11 @@ final class ForeignProcess: Sendable {
         process.terminationHandler = { [record] in record.noteEnd(of: $0) }
         let pipes = try Self.starting.withLock { [process] _ in
             let pipes = (input: Pipe(), output: Pipe(), error: Pipe())
-            process.standardInput = pipes.input
+            if let given {
+                process.standardInput = given
+            } else {
+                process.standardInput = pipes.input
+            }
             process.standardOutput = pipes.output
             process.standardError = pipes.error
             try process.run()

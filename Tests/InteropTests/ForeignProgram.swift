@@ -18,6 +18,14 @@ struct ForeignProgram: Sendable, Hashable {
     static let openssl = ForeignProgram("openssl")
     static let nginx = ForeignProgram("nginx")
     static let curl = ForeignProgram("curl")
+    static let haproxy = ForeignProgram("haproxy")
+    static let gnutlsServ = ForeignProgram("gnutls-serv")
+    static let gnutlsClient = ForeignProgram("gnutls-cli")
+    /// Of the Swift toolchain.
+    static let clang = ForeignProgram("clang")
+    static let node = ForeignProgram("node")
+    static let python = ForeignProgram("python3")
+    static let java = ForeignProgram("java")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =

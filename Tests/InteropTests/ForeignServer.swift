@@ -13,14 +13,19 @@ struct ServerSettings: Sendable {
     let version: ProtocolVersion
     /// Application protocols, most preferred first; none says nothing about them.
     let protocols: [String]
-    /// The root of the clients it demands a certificate from; nil when it does not ask.
+    /// What it wants of its clients.
+    let clients: CertificateDemand
+    /// The root of the clients it asks for a certificate; nil when it does not ask.
     let clientRoot: String?
 }
 
 /// A server of others that runs.
 struct RunningServer: Sendable {
-    let process: ForeignProcess
     let address: SocketAddress
+    /// The program, when it is one for this server alone.
+    var process: ForeignProcess?
+    /// The connection, when it is one of a program that does many.
+    var turn: PeerTurn?
 }
 
 /// How a refused handshake shows to our client.
@@ -47,7 +52,10 @@ protocol ForeignServer: Sendable {
     ) async throws
 
     /// Sends something over a ready socket and expects the answer to it.
-    func converse(_ socket: Socket, _ row: HandshakeRow) async throws
+    func converse(_ socket: Socket, _ row: HandshakeRow, _ server: RunningServer) async throws
+
+    /// Expects that it says that it received an alert.
+    func expectHeard(_ alert: Alert, _ row: HandshakeRow, _ server: RunningServer) async throws
 
     /// How it refuses a row that it must refuse; nil when it takes it.
     func verdict(_ row: HandshakeRow) -> ClientVerdict?
@@ -69,7 +77,8 @@ extension ForeignServer {
             certificate: try authorities.serverCertificate(row).write(to: directory.path),
             version: row.version,
             protocols: protocols,
-            clientRoot: row.client == .unasked
+            clients: row.client.demand,
+            clientRoot: row.client.demand == .none
                 ? nil
                 : try authorities.serverCertificate(HandshakeRow())
                     .write(to: directory.path, name: "client").root
@@ -77,12 +86,18 @@ extension ForeignServer {
         try await run(settings) { server in
             let options = try clientOptions(row, server.address, authorities)
             switch row.server {
-            case .good: try await expectAnswer(options, row)
+            case .good: try await expectAnswer(by: server, options, row)
             case .wrongName, .untrusted, .expired:
                 try await expectRefusal(by: server, options, row)
             }
         }
-        RowTally.count(name)
+        RowTally.count(name, .client, row.feature)
+    }
+
+    /// What OpenSSL says.
+    func expectHeard(_ alert: Alert, _ row: HandshakeRow, _ server: RunningServer) async throws {
+        let process = try #require(server.process)
+        try await process.wait(forText: "SSL alert number \(alert.code)")
     }
 
     private func clientOptions(
@@ -91,8 +106,9 @@ extension ForeignServer {
         _ authorities: Authorities
     ) throws -> SocketInit {
         try SocketInit(type: .tls, remote: address) {
-            $0.servername = Authorities.host
+            $0.servername = row.sendsName ? Authorities.host : ""
             $0.trust = try authorities.trust()
+            $0.trust.name = .name(Authorities.host)
             $0.alpn =
                 switch row.protocols {
                 case .agreed: ["interop/1", "http/1.1"]
@@ -104,15 +120,19 @@ extension ForeignServer {
     }
 
     /// The server lets us in, or says why not.
-    private func expectAnswer(_ options: SocketInit, _ row: HandshakeRow) async throws {
+    private func expectAnswer(
+        by server: RunningServer,
+        _ options: SocketInit,
+        _ row: HandshakeRow
+    ) async throws {
         let socket = try Socket(options)
         guard let verdict = verdict(row) else {
             let info = try await socket.ready
             #expect(info.version == row.version)
             #expect(info.alpn == (row.protocols == .agreed ? "http/1.1" : nil))
             #expect(info.verificationStatus == "ok")
-            #expect(info.report?.clientCertificateRequested == (row.client != .unasked))
-            try await converse(socket, row)
+            #expect(info.report?.clientCertificateRequested == (row.client.demand != .none))
+            try await converse(socket, row, server)
             try await socket.close()
             #expect(await socket.closed == .clean(nil))
             return
@@ -125,7 +145,8 @@ extension ForeignServer {
         }
         #expect(error == verdict.error)
         #expect(error?.phase == verdict.phase)
-        if row.client == .absent {
+        let wantsOne = [Alert.certificateRequired, .handshakeFailure].contains(error?.tls?.alert)
+        if row.client == .absent && wantsOne {
             #expect(error?.hint == "The server demands a client certificate")
         }
     }
@@ -149,7 +170,7 @@ extension ForeignServer {
         #expect(error?.tls?.verification?.depth == 0 || row.server == .untrusted)
         #expect(error?.phase == .certificate)
         #expect(error?.report?.alertSent == Alert(alert))
-        try await server.process.wait(forText: "SSL alert number \(alert)")
+        try await expectHeard(Alert(alert), row, server)
     }
 }
 

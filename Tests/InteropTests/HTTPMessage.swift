@@ -74,8 +74,12 @@ struct HTTPMessage: Sendable {
     }
 
     /// Sends a request and receives the answer, and the end behind it.
-    static func exchange(_ request: HTTPMessage, on socket: Socket) async throws -> HTTPMessage {
-        try await socket.write(request.bytes)
+    static func exchange(
+        _ request: HTTPMessage,
+        on socket: Socket,
+        inPiecesOf piece: Int = 1 << 20
+    ) async throws -> HTTPMessage {
+        try await socket.write(request.bytes, inPiecesOf: piece)
         let answer = try await HTTPMessage(from: socket)
         let rest = try await socket.readToEnd()
         guard rest.isEmpty else {

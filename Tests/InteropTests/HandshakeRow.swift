@@ -29,6 +29,22 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
         case absent
         /// The server demands one, and gets a stranger's.
         case untrusted
+        /// The server asks without demanding, and gets one it trusts.
+        case volunteered
+        /// The server asks without demanding, and gets none.
+        case declined
+
+        /// What the server wants.
+        var demand: CertificateDemand {
+            switch self {
+            case .unasked: .none
+            case .good, .absent, .untrusted: .require
+            case .volunteered, .declined: .request
+            }
+        }
+
+        /// Whether the client shows a certificate that is trusted.
+        var isGiven: Bool { self == .good || self == .volunteered }
     }
 
     var version = ProtocolVersion.tls13
@@ -36,9 +52,19 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
     var protocols = Protocols.agreed
     var server = ServerCertificate.good
     var client = ClientCertificate.unasked
+    /// Whether the client sends the name it verifies.
+    var sendsName = true
 
     var testDescription: String {
         "\(version), \(key), ALPN \(protocols), server \(server), client \(client)"
+            + (sendsName ? "" : ", no servername")
+    }
+
+    /// What it shows, first of all.
+    var feature: InteropFeature {
+        if !sendsName { return .servername }
+        if server != .good { return .refusal }
+        return client == .unasked ? .negotiation : .clientCertificate
     }
 
     static let versions = [ProtocolVersion.tls12, .tls13]
@@ -59,16 +85,24 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
         }
     }
 
-    /// Every version with ECDSA and RSA, and every way to answer a demand for a certificate.
+    /// Every version with ECDSA and RSA and every way to answer a demand for a certificate, and with
+    /// the other keys a good one.
     static let clientCertificates = versions.flatMap { version in
-        [TestKey.p256, .rsa2048].flatMap { key in
-            ClientCertificate.allCases.filter { $0 != .unasked }
+        keys.flatMap { key in
+            ClientCertificate.allCases
+                .filter { $0 == .good || $0 != .unasked && [.p256, .rsa2048].contains(key) }
                 .map { HandshakeRow(version: version, key: key, client: $0) }
         }
     }
 
-    static let all = negotiations + refusals + clientCertificates
+    /// Every version without a servername.
+    static let nameless = versions.map { HandshakeRow(version: $0, sendsName: false) }
+
+    static let all = negotiations + refusals + clientCertificates + nameless
 }
+
+/// What a server wants of its clients.
+enum CertificateDemand: String, Sendable { case none, request, require }
 
 /// The certificates of all rows: an authority both sides trust, and a stranger.
 struct Authorities: Sendable {
@@ -95,7 +129,7 @@ struct Authorities: Sendable {
     func serverCertificate(_ row: HandshakeRow) throws -> IssuedCertificate {
         let host = SubjectName.dns(Self.host)
         return switch row.server {
-        case .good: try trusted.issue(host, key: row.key)
+        case .good: try trusted.issue(host, "127.0.0.1", key: row.key)
         case .wrongName: try trusted.issue("other.test", key: row.key)
         case .untrusted: try stranger.issue(host, key: row.key)
         case .expired: try trusted.issue(host, key: row.key, validity: .days(-3 ... -1))
@@ -105,8 +139,8 @@ struct Authorities: Sendable {
     /// What the client has to show; nil for nothing.
     func clientCertificate(_ row: HandshakeRow) throws -> IssuedCertificate? {
         switch row.client {
-        case .unasked, .absent: nil
-        case .good: try trusted.issueClient("Alice", key: row.key)
+        case .unasked, .absent, .declined: nil
+        case .good, .volunteered: try trusted.issueClient("Alice", key: row.key)
         case .untrusted: try stranger.issueClient("Mallory", key: row.key)
         }
     }

@@ -4,6 +4,8 @@
 // each: a type that conforms to `ForeignServer` or `ForeignClient`, and a suite that runs the table
 // of `HandshakeRow` against it, beside rows that only this program can run.
 //
+// Rows that end well are counted, and what a whole run counted must be what InteropTable says.
+//
 // The suite of a program is serialized: each row starts a process, and more of them at once than there
 // are suites would only wait for processors, with every deadline running.
 
@@ -19,18 +21,45 @@ enum InteropTests {}
 final class RowTally: Sendable {
     static let shared = RowTally()
 
-    private let counts = Mutex<[String: Int]>([:])
+    private let counts = Mutex<[InteropCell: Int]>([:])
 
     /// Counts a row.
     ///
-    /// - Parameter peer: The program it ran against.
-    static func count(_ peer: String) {
-        shared.counts.withLock { $0[peer, default: 0] += 1 }
+    /// - Parameters:
+    ///   - peer: The program it ran against.
+    ///   - side: Which side was ours.
+    ///   - feature: What was shown.
+    static func count(_ peer: String, _ side: Side, _ feature: InteropFeature) {
+        let cell = InteropCell(peer: peer, side: side, feature: feature)
+        shared.counts.withLock { $0[cell, default: 0] += 1 }
+    }
+
+    /// Where a run of everything had other rows than the table; nothing for a run of some.
+    var differences: [String] {
+        let counts = counts.withLock { $0 }
+        let table = InteropLine.all.reduce(into: [InteropCell: Int]()) { table, line in
+            for (feature, count) in line.counts {
+                let cell = InteropCell(peer: line.peer, side: line.side, feature: feature)
+                table[cell] = count
+            }
+        }
+        // Each program has rows of this kind.
+        let isWhole = InteropLine.all.allSatisfy { line in
+            let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
+            return counts[cell] != nil
+        }
+        guard isWhole else { return [] }
+        return Set(table.keys).union(counts.keys).filter { table[$0] != counts[$0] }
+            .map { "\($0): \(counts[$0] ?? 0) rows ran, \(table[$0] ?? 0) are in the table" }
+            .sorted()
     }
 
     /// One line, for example `interop: curl 12 rows, nginx 8 rows`.
     var summary: String {
-        let counts = counts.withLock { $0 }.sorted { $0.key < $1.key }
+        let counts = counts.withLock {
+            Dictionary($0.map { ($0.key.peer, $0.value) }, uniquingKeysWith: +)
+        }
+        .sorted { $0.key < $1.key }
         guard !counts.isEmpty else { return "interop: no row ran" }
         return "interop: " + counts.map { "\($0.key) \($0.value) rows" }.joined(separator: ", ")
     }
@@ -46,6 +75,7 @@ struct TallyTrait: SuiteTrait, TestScoping {
         try await function()
         // Where the runner writes, so that it comes before the runner's own summary.
         FileHandle.standardError.write(Data((RowTally.shared.summary + "\n").utf8))
+        for difference in RowTally.shared.differences { Issue.record("\(difference)") }
     }
 }
 

@@ -30,7 +30,7 @@ struct NginxServer: ForeignServer {
             // Said behind `listen`.
             try await process.wait(forText: "using the \"epoll\" event method")
             let path = "unix:\(settings.directory)/nginx.sock"
-            try await body(RunningServer(process: process, address: .init(path, port: 0)))
+            try await body(RunningServer(address: .init(path, port: 0), process: process))
         }
     }
 
@@ -39,7 +39,7 @@ struct NginxServer: ForeignServer {
         let listen = settings.protocols.contains("h2") ? "ssl http2" : "ssl"
         let client =
             settings.clientRoot.map {
-                "ssl_verify_client on; ssl_verify_depth 3; ssl_client_certificate \($0);"
+                "ssl_verify_client \(settings.clients == .require ? "on" : "optional"); ssl_verify_depth 3; ssl_client_certificate \($0);"
             } ?? ""
         return """
             daemon off;
@@ -60,7 +60,7 @@ struct NginxServer: ForeignServer {
                     ssl_certificate_key \(settings.certificate.key);
                     ssl_protocols \(settings.version == .tls12 ? "TLSv1.2" : "TLSv1.3");
                     \(client)
-                    client_max_body_size 16m;
+                    client_max_body_size 200m;
                     root \(settings.directory)/files;
                     location = /facts {
                         return 200 "$ssl_protocol $ssl_server_name $ssl_client_verify\\n";
@@ -75,15 +75,16 @@ struct NginxServer: ForeignServer {
             """
     }
 
-    func converse(_ socket: Socket, _ row: HandshakeRow) async throws {
+    func converse(_ socket: Socket, _ row: HandshakeRow, _ server: RunningServer) async throws {
         let answer = try await HTTPMessage.exchange(.get("/facts"), on: socket)
         let version = row.version == .tls12 ? "TLSv1.2" : "TLSv1.3"
         // nginx lets the handshake succeed and refuses the request.
         switch row.client {
-        case .unasked, .good:
+        case .unasked, .good, .volunteered, .declined:
             #expect(answer.status == 200)
-            let verdict = row.client == .good ? "SUCCESS" : "NONE"
-            #expect(answer.text == "\(version) \(Authorities.host) \(verdict)\n")
+            let verdict = row.client.isGiven ? "SUCCESS" : "NONE"
+            let name = row.sendsName ? Authorities.host : ""
+            #expect(answer.text == "\(version) \(name) \(verdict)\n")
         case .absent:
             #expect(answer.status == 400)
             #expect(answer.text.contains("No required SSL certificate was sent"))
@@ -117,7 +118,7 @@ extension InteropTests {
             [["h2", "http/1.1"], ["http/1.1", "h2"], ["http/1.1"], ["h2"]]
         )
         func application(_ version: ProtocolVersion, _ offered: [String]) async throws {
-            try await withNginx(version, protocols: ["h2"]) { options, _ in
+            try await withNginx(version, .other, protocols: ["h2"]) { options, _ in
                 let socket = try Socket(options { $0.alpn = offered })
                 let info = try await socket.ready
                 #expect(info.alpn == (offered.contains("h2") ? "h2" : "http/1.1"))
@@ -126,20 +127,22 @@ extension InteropTests {
         }
 
         @Test(
-            "1 MiB goes to nginx and comes back unchanged, and both ends are clean",
-            arguments: HandshakeRow.versions,
-            HandshakeRow.keys
+            "what goes to nginx comes back unchanged, in pieces of any size, and both ends are clean",
+            arguments: EchoRow.all
         )
-        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            try await withNginx(version, key) { options, _ in
+        func transfer(_ row: EchoRow) async throws {
+            try await withNginx(row.version, row.feature, row.key) { options, _ in
                 let put = try Socket(options { _ in })
-                let stored = try await HTTPMessage.exchange(.put("/files/it", mebibyte), on: put)
+                let stored = try await HTTPMessage.exchange(
+                    .put("/files/it", row.body),
+                    on: put,
+                    inPiecesOf: row.piece
+                )
                 #expect(stored.status == 201)
                 try await put.close()
                 let get = try Socket(options { _ in })
                 let answer = try await HTTPMessage.exchange(.get("/files/it"), on: get)
-                let isSame = answer.body == mebibyte
-                #expect(isSame)
+                #expect(hexadecimalDigest(answer.body) == row.digest)
                 try await get.close()
                 #expect(await get.closed == .clean(nil))
             }
@@ -150,7 +153,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func death(_ version: ProtocolVersion) async throws {
-            try await withNginx(version) { options, process in
+            try await withNginx(version, .cut) { options, process in
                 let socket = try Socket(options { _ in })
                 // The answer shows that it has read everything: else its end would be a reset.
                 var request = HTTPMessage.get("/facts")
@@ -169,6 +172,7 @@ extension InteropTests {
         /// Runs nginx with a good certificate, and gives a way to make options for it.
         private func withNginx(
             _ version: ProtocolVersion,
+            _ feature: InteropFeature,
             _ key: TestKey = .p256,
             protocols: [String] = ["http/1.1"],
             _ body: (((inout SocketInit) -> Void) throws -> SocketInit, ForeignProcess) async throws
@@ -182,6 +186,7 @@ extension InteropTests {
                 certificate: try authorities.serverCertificate(row).write(to: directory.path),
                 version: version,
                 protocols: protocols,
+                clients: .none,
                 clientRoot: nil
             )
             try await NginxServer().run(settings) { server in
@@ -192,9 +197,9 @@ extension InteropTests {
                         change(&$0)
                     }
                 }
-                try await body(options, server.process)
+                try await body(options, #require(server.process))
             }
-            RowTally.count("nginx")
+            RowTally.count("nginx", .client, feature)
         }
     }
 }

@@ -12,10 +12,12 @@ struct OpenSSLClient: ForeignClient {
         // Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
         var arguments = [
             "s_client", "-quiet", "-connect", settings.address.description,
-            "-servername", Authorities.host, "-verify_hostname", Authorities.host,
+            "-verify_hostname", Authorities.host,
             "-CAfile", settings.root, "-no-CApath", "-no-CAstore", "-verify_return_error",
             settings.version == .tls12 ? "-tls1_2" : "-tls1_3",
         ]
+        arguments +=
+            settings.sendsName ? ["-servername", Authorities.host] : ["-noservername"]
         if !settings.protocols.isEmpty {
             arguments += ["-alpn", settings.protocols.joined(separator: ",")]
         }
@@ -73,7 +75,7 @@ struct OpenSSLClient: ForeignClient {
             )
         }
         switch row.client {
-        case .unasked, .good: return nil
+        case .unasked, .good, .volunteered, .declined: return nil
         case .absent:
             return ListenerVerdict(
                 1,
@@ -105,17 +107,11 @@ extension InteropTests {
         }
 
         @Test(
-            "1 MiB that s_client sends comes back to it unchanged",
-            arguments: HandshakeRow.versions,
-            HandshakeRow.keys
+            "what s_client sends comes back to it unchanged, in pieces of any size",
+            arguments: EchoRow.all
         )
-        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            let row = HandshakeRow(version: version, key: key)
-            let (result, _) = try await OpenSSLClient().exchange(.put("/it", mebibyte), row)
-            #expect(result.exitCode == 0, "\(result.text)")
-            let isSame = result.body == mebibyte
-            #expect(isSame)
-            RowTally.count("openssl s_client")
+        func transfer(_ row: EchoRow) async throws {
+            try await OpenSSLClient().expectTransfer(row)
         }
 
         @Test(
@@ -123,7 +119,7 @@ extension InteropTests {
             arguments: ["K", "k"]
         )
         func keyUpdate(_ command: String) async throws {
-            try await withClient(.tls13) { process, socket in
+            try await withClient(.tls13, .other) { process, socket in
                 // Lines are sent; one that begins with a command is obeyed and not sent.
                 try await process.write("before\n")
                 #expect(try await socket.read(exactly: 7) == Array("before\n".utf8))
@@ -145,7 +141,7 @@ extension InteropTests {
             arguments: [ProtocolVersion.tls12]
         )
         func renegotiation(_ version: ProtocolVersion) async throws {
-            try await withClient(version) { process, socket in
+            try await withClient(version, .other) { process, socket in
                 try await process.write("R\n")
                 try await process.wait(forText: "RENEGOTIATING")
                 let error = await #expect(throws: SocketError.self) { try await socket.read() }
@@ -164,7 +160,7 @@ extension InteropTests {
             [true, false]
         )
         func cleanEnd(_ version: ProtocolVersion, _ isOurs: Bool) async throws {
-            try await withClient(version) { process, socket in
+            try await withClient(version, .end) { process, socket in
                 try await process.write("hello\n")
                 #expect(try await socket.read(exactly: 6) == Array("hello\n".utf8))
                 if isOurs {
@@ -186,7 +182,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func death(_ version: ProtocolVersion) async throws {
-            try await withClient(version) { process, socket in
+            try await withClient(version, .cut) { process, socket in
                 try await process.write("hello\n")
                 #expect(try await socket.read(upTo: 1) == Array("h".utf8))
                 process.kill()
@@ -203,7 +199,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func abort(_ version: ProtocolVersion) async throws {
-            try await withClient(version) { process, socket in
+            try await withClient(version, .other) { process, socket in
                 try await process.write("hello\n")
                 #expect(try await socket.read(exactly: 6) == Array("hello\n".utf8))
                 socket.abort("enough")
@@ -217,6 +213,7 @@ extension InteropTests {
         /// Runs s_client, its commands switched on, with one connection of a listener of ours.
         private func withClient(
             _ version: ProtocolVersion,
+            _ feature: InteropFeature,
             _ body: @Sendable (ForeignProcess, Socket) async throws -> Void
         ) async throws {
             let authorities = try Authorities.shared.get()
@@ -240,7 +237,7 @@ extension InteropTests {
                     try await body(process, event.socket)
                 }
             }
-            RowTally.count("openssl s_client")
+            RowTally.count("openssl s_client", .listener, feature)
         }
     }
 }

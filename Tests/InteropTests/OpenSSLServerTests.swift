@@ -24,7 +24,8 @@ struct OpenSSLServer: ForeignServer {
             arguments += ["-alpn", settings.protocols.joined(separator: ",")]
         }
         if let clientRoot = settings.clientRoot {
-            arguments += ["-Verify", "2", "-verify_return_error", "-CAfile", clientRoot]
+            let verify = settings.clients == .require ? "-Verify" : "-verify"
+            arguments += [verify, "2", "-verify_return_error", "-CAfile", clientRoot]
         }
         try await ForeignProcess.run(.openssl, arguments + behaviour) { process in
             // It binds port 0 and tells which one it got.
@@ -33,11 +34,11 @@ struct OpenSSLServer: ForeignServer {
                     .filter { $0.hasPrefix("ACCEPT 127.0.0.1:") }
                     .compactMap { UInt16($0.split(separator: ":")[1]) }.first
             }
-            try await body(RunningServer(process: process, address: .init("127.0.0.1", port: port)))
+            try await body(RunningServer(address: .init("127.0.0.1", port: port), process: process))
         }
     }
 
-    func converse(_ socket: Socket, _ row: HandshakeRow) async throws {
+    func converse(_ socket: Socket, _ row: HandshakeRow, _ server: RunningServer) async throws {
         try await socket.write("stressed\n")
         #expect(try await socket.read(exactly: 9) == Array("desserts\n".utf8))
     }
@@ -49,7 +50,7 @@ struct OpenSSLServer: ForeignServer {
         let isLate = row.version == .tls13
         let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
         return switch row.client {
-        case .unasked, .good: nil
+        case .unasked, .good, .volunteered, .declined: nil
         case .absent:
             .alert(
                 isLate ? .certificateRequired : .handshakeFailure,
@@ -61,14 +62,6 @@ struct OpenSSLServer: ForeignServer {
             .alert(.unknownCA, .localCertificateRejected, phase, isAfterReady: isLate)
         }
     }
-}
-
-/// What s_server makes of 1 MiB: it reverses lines, without their ends, and reads less than 16 KiB as
-/// one.
-private enum Lines {
-    private static let words = mebibyte.split { $0 % 61 == 0 || $0 == 10 || $0 == 13 }
-    static let sent = Array(words.joined(separator: [10])) + [10]
-    static let reversed = Array(words.map { Array($0.reversed()) }.joined(separator: [10])) + [10]
 }
 
 extension InteropTests {
@@ -84,16 +77,12 @@ extension InteropTests {
         }
 
         @Test(
-            "1 MiB goes to s_server and back at the same time, unchanged",
-            arguments: HandshakeRow.versions,
-            HandshakeRow.keys
+            "what goes to s_server comes back at the same time, in pieces of any size",
+            arguments: EchoRow.all
         )
-        func transfer(_ version: ProtocolVersion, _ key: TestKey) async throws {
-            try await withServer(version, key) { socket, _ in
-                async let received = socket.read(exactly: Lines.reversed.count)
-                try await socket.write(Lines.sent)
-                let isSame = try await received == Lines.reversed
-                #expect(isSame)
+        func echo(_ row: EchoRow) async throws {
+            try await withServer(row.version, row.feature, row.key) { socket, _ in
+                try await socket.expectLines(row, areReversed: true)
                 try await socket.close()
             }
         }
@@ -103,7 +92,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func ourEnd(_ version: ProtocolVersion) async throws {
-            try await withServer(version) { socket, process in
+            try await withServer(version, .end) { socket, process in
                 try await socket.write("stressed\n")
                 #expect(try await socket.read(exactly: 9) == Array("desserts\n".utf8))
                 try await socket.close()
@@ -120,7 +109,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func itsEnd(_ version: ProtocolVersion) async throws {
-            try await withServer(version) { socket, process in
+            try await withServer(version, .end) { socket, process in
                 // A line by which it ends the connection.
                 try await socket.write("stressed\nCLOSE\n")
                 #expect(try await socket.readToEnd() == Array("desserts\n".utf8))
@@ -135,7 +124,7 @@ extension InteropTests {
             arguments: HandshakeRow.versions
         )
         func death(_ version: ProtocolVersion) async throws {
-            try await withServer(version) { socket, process in
+            try await withServer(version, .cut) { socket, process in
                 try await socket.write("stressed\n")
                 #expect(try await socket.read(upTo: 1) == Array("d".utf8))
                 process.kill()
@@ -151,6 +140,7 @@ extension InteropTests {
         /// Runs s_server for one connection of ours.
         private func withServer(
             _ version: ProtocolVersion,
+            _ feature: InteropFeature,
             _ key: TestKey = .p256,
             _ body: (Socket, ForeignProcess) async throws -> Void
         ) async throws {
@@ -162,6 +152,7 @@ extension InteropTests {
                 certificate: try authorities.serverCertificate(row).write(to: directory.path),
                 version: version,
                 protocols: [],
+                clients: .none,
                 clientRoot: nil
             )
             let server = OpenSSLServer(behaviour: ["-rev", "-naccept", "1"])
@@ -173,9 +164,9 @@ extension InteropTests {
                     }
                 )
                 _ = try await socket.ready
-                try await body(socket, server.process)
+                try await body(socket, #require(server.process))
             }
-            RowTally.count("openssl s_server")
+            RowTally.count("openssl s_server", .client, feature)
         }
     }
 }

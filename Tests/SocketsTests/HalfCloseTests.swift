@@ -1,3 +1,4 @@
+import Synchronization
 import TLSEngine
 import Testing
 
@@ -66,6 +67,25 @@ import Testing
         #expect(try await readAll(from: pair.server).count == 1 << 20)
         try await sent
         try await ended
+    }
+
+    @Test(
+        "a reset behind both goodbyes, while one is being closed, is no reset",
+        arguments: Wire.secure
+    )
+    func resetBehindGoodbyes(wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        try await pair.server.shutdownWrite()
+        #expect(try await pair.client.read() == nil)
+        // What `close` does, stopped between its goodbye and the end.
+        pair.client.connection.state.withLock { $0.isClosing = true }
+        try await pair.client.shutdownWrite()
+        // It has not read the goodbye, so its kernel answers that with a reset, at once on loopback.
+        pair.server.abort()
+        pair.client.connection.noticeReset()
+        pair.client.connection.state.withLock { $0.isClosing = false }
+        pair.client.connection.endIfBothSidesHave()
+        #expect(await pair.client.closed == .clean(nil))
     }
 
     @Test(

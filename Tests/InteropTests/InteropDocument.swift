@@ -1,0 +1,101 @@
+// docs/INTEROP.md: written by `Scripts/interop.sh --table`, which sets SOCKETS_WRITE_INTEROP, and
+// held against the suite by every run. Only the versions in its last part are those of one machine.
+
+import Foundation
+import Testing
+
+enum InteropDocument {
+    static let path =
+        URL(fileURLWithPath: #filePath).deletingLastPathComponent().path
+        + "/../../docs/INTEROP.md"
+
+    private static let lastPart = "## Versions\n"
+
+    /// Everything that does not depend on a machine.
+    static var text: String {
+        let features = InteropFeature.allCases
+        var lines = [
+            "# Interoperability", "",
+            "Written by `Scripts/interop.sh --table`. The numbers are rows of `InteropTests`, each a",
+            "connection with a program of others on the loopback interface, and each a failure when it",
+            "is not as said; a run whose rows are not these fails too. Every program speaks TLS 1.2 and",
+            "1.3, with ECDSA P-256, RSA, RSA-PSS and Ed25519 on either side.", "",
+            "| | Peer | " + features.map(\.rawValue).joined(separator: " | ") + " | Sum |",
+            String(repeating: "|---", count: features.count + 3) + "|",
+        ]
+        for line in InteropLine.all {
+            let cells = features.map { line.counts[$0].map(String.init) ?? "" }
+            let sum = line.counts.values.reduce(0, +)
+            let words = ["\(line.side)", line.peer] + cells + ["\(sum)"]
+            lines.append("| " + words.joined(separator: " | ") + " |")
+        }
+        lines += [
+            "",
+            "- *Version, key, ALPN*: each version with each key, and application protocols that agree,",
+            "  are missing on one side, or have nothing in common.",
+            "- *Bad certificates*: a wrong name, an unknown authority, an expired one; the alert is heard.",
+            "- *Client certificates*: demanded and given, missing or a stranger's; asked for and given",
+            "  or not.",
+            "- *Half-close*: data behind our end, and data of ours behind the peer's.",
+            "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
+            "", "## What differs", "",
+        ]
+        lines += InteropLine.differences.flatMap { wrapped($0) }
+        return lines.joined(separator: "\n") + "\n\n"
+    }
+
+    /// A point of a list, in lines of at most 100 characters.
+    private static func wrapped(_ text: String) -> [String] {
+        var lines = ["-"]
+        for word in text.split(separator: " ") {
+            let line = lines[lines.count - 1]
+            if line.count + word.count < 100 {
+                lines[lines.count - 1] = line + " " + word
+            } else {
+                lines.append("  " + word)
+            }
+        }
+        return lines
+    }
+
+    /// What is committed, up to the versions.
+    static func committed() throws -> String {
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        return text.components(separatedBy: lastPart)[0]
+    }
+
+    static func write() async throws {
+        var lines = [lastPart, "| Program | Version |", "|---|---|"]
+        for (program, arguments) in versionCommands {
+            let state = try await ForeignProcess.run(program, arguments) { try await $0.wait() }
+            let line = state.text.split(separator: "\n").first.map(String.init) ?? ""
+            lines.append("| \(program.name) | \(line) |")
+        }
+        try (text + lines.joined(separator: "\n") + "\n")
+            .write(toFile: path, atomically: true, encoding: .utf8)
+    }
+
+    private static let versionCommands: [(ForeignProgram, [String])] = [
+        (.openssl, ["version"]), (.nginx, ["-v"]), (.haproxy, ["-v"]), (.curl, ["--version"]),
+        (.gnutlsServ, ["--version"]), (.gnutlsClient, ["--version"]),
+        (.node, ["-p", "`${process.version}, OpenSSL ${process.versions.openssl}`"]),
+        (
+            .python,
+            ["-c", "import platform, ssl; print(platform.python_version(), ssl.OPENSSL_VERSION)"]
+        ),
+        (.java, ["-version"]),
+    ]
+}
+
+extension InteropTests {
+    @Suite("the table") struct DocumentTests {
+        @Test("docs/INTEROP.md has the rows of the suite")
+        func rows() async throws {
+            if ProcessInfo.processInfo.environment["SOCKETS_WRITE_INTEROP"] != nil {
+                try await InteropDocument.write()
+            }
+            let isSame = try InteropDocument.committed() == InteropDocument.text
+            #expect(isSame, "Scripts/interop.sh --table writes it")
+        }
+    }
+}

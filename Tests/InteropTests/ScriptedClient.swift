@@ -1,0 +1,45 @@
+// Our listener against the clients of Peers.
+
+import Foundation
+import Sockets
+import TLSTestKit
+import Testing
+
+struct ScriptedClient: ForeignClient {
+    let peer: ScriptedPeer
+
+    var name: String { peer.language.rawValue }
+
+    init() throws {
+        peer = try #require(ScriptedPeer.current)
+    }
+
+    func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
+        let file = settings.directory + "/request"
+        try Data(request.bytes).write(to: URL(fileURLWithPath: file))
+        let turn = try await begin(settings, ["act": "request", "send": file])
+        let end = try await turn.end()
+        let head = end.head.flatMap { Data(base64Encoded: $0) } ?? Data()
+        return ClientResult(
+            exitCode: end.event == .done ? 0 : 1,
+            body: HTTPMessage.split(Array(head)),
+            text: writtenAlike(end.error)
+        )
+    }
+
+    /// Has it connect.
+    func begin(_ settings: ClientSettings, _ more: [String: String]) async throws -> PeerTurn {
+        var command = [
+            "role": "client", "version": settings.version == .tls12 ? "1.2" : "1.3",
+            "port": "\(settings.address.port)", "roots": settings.root,
+            "verify": Authorities.host,
+        ]
+        if settings.sendsName { command["servername"] = Authorities.host }
+        if !settings.protocols.isEmpty {
+            command["alpn"] = settings.protocols.joined(separator: ",")
+        }
+        command["chain"] = settings.certificate?.chain
+        command["key"] = settings.certificate?.key
+        return try await peer.begin(command.merging(more) { $1 })
+    }
+}
