@@ -62,6 +62,18 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // What is fuzzed: no product depends on it, so only this package builds it. Scripts/fuzz.sh
+        // joins it to libFuzzer, FuzzTests replays the corpora.
+        .target(name: "CFuzzSupport", dependencies: ["COpenSSL"], path: "Fuzzing/Support"),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "CFuzzSupport", "COpenSSL", "SocketCore", "Sockets", "TLSEngine", "TLSTestKit",
+            ],
+            path: "Fuzzing/Targets",
+            swiftSettings: settings
+        ),
+
         // Tests, one target a module, then the suites that look at the whole.
         .testTarget(
             name: "TLSEngineTests",
@@ -73,9 +85,10 @@ let package = Package(
             dependencies: ["SocketCore", "CLinux"],
             swiftSettings: settings
         ),
+        .target(name: "CMemoryGauge", path: "Tests/CMemoryGauge"),
         .testTarget(
             name: "SocketsTests",
-            dependencies: ["Sockets", "SocketCore", "TLSEngine", "TLSTestKit"],
+            dependencies: ["Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge"],
             swiftSettings: settings
         ),
         .testTarget(
@@ -94,6 +107,7 @@ let package = Package(
             dependencies: ["TLSInspection", "tlsinspect", "Sockets", "TLSTestKit"],
             swiftSettings: settings
         ),
+        .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
         .testTarget(
             name: "InteropTests",
             dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],

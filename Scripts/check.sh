@@ -7,6 +7,7 @@
 #       build     everything, warnings as errors, undeclared imports as errors
 #       tidy      the rules of the house (TidyTests)
 #       test      all tests; an absent peer is a failure
+#       continuations   the sockets' tests with checked continuations, in .build-continuations
 #       docs      every documentation catalogue, broken links as errors
 #       thread    all tests under the thread sanitizer, in .build-tsan
 #       address   all tests under the address sanitizer, in .build-asan
@@ -18,7 +19,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(format c build tidy test docs thread address)
+all=(format c build tidy test continuations docs thread address)
 fast=(format c build tidy test)
 chosen=()
 for argument in "$@"; do
@@ -57,13 +58,26 @@ gate_build() {
 gate_tidy() { gate_build && swift test --skip-build --filter TidyTests; }
 gate_test() { gate_build && run_suites; }
 
+# Every task that waits is resumed exactly once: checked continuations trap or complain otherwise.
+gate_continuations() {
+    local flags=(--scratch-path .build-continuations -Xswiftc -DSOCKETS_CHECKED_CONTINUATIONS)
+    swift build --build-tests "${flags[@]}"
+    swift test --skip-build --disable-xctest "${flags[@]}" \
+        --filter '^(SocketCoreTests|SocketsTests)\.' 2>&1 | tee .build-continuations/output
+    ! grep -F 'SWIFT TASK CONTINUATION MISUSE' .build-continuations/output
+}
+
 gate_docs() { Scripts/docs.sh; }
 
 # No test here is an XCTest, and its runner leaks; the tests of Swift Testing are all there are.
 gate_thread() {
     mkdir -p .build-tsan
-    clang -std=gnu11 -O1 -Wall -Wextra -Werror -c Scripts/tsan-mutex.c -o .build-tsan/mutex.o
-    local flags=(--sanitize=thread --scratch-path .build-tsan -Xlinker "$root/.build-tsan/mutex.o")
+    local flags=(--sanitize=thread --scratch-path .build-tsan)
+    local name
+    for name in tsan-mutex tsan-continuation; do
+        clang -std=gnu11 -O1 -Wall -Wextra -Werror -c "Scripts/$name.c" -o ".build-tsan/$name.o"
+        flags+=(-Xlinker "$root/.build-tsan/$name.o")
+    done
     swift build --build-tests "${flags[@]}"
     run_suites --disable-xctest "${flags[@]}"
 }
@@ -99,7 +113,7 @@ for gate in "${chosen[@]}"; do
     status=$?
     set -e
     if ((status == 0)); then verdict=ok; else verdict=FAILED; fi
-    printf '%-9s %-6s %10s\n' "$gate" "$verdict" "$(seconds "$from" "$EPOCHREALTIME")"
+    printf '%-13s %-6s %10s\n' "$gate" "$verdict" "$(seconds "$from" "$EPOCHREALTIME")"
     if ((status != 0)); then
         failed+=("$gate")
         # Without the lines that only say that a test began.

@@ -16,6 +16,6 @@ esac
 
 need_swift
 if [[ $mode == lint ]]; then
-    exec swift format lint --strict --parallel --recursive Sources Tests Package.swift
+    exec swift format lint --strict --parallel --recursive Sources Tests Fuzzing Package.swift
 fi
-exec swift format --in-place --parallel --recursive Sources Tests Package.swift
+exec swift format --in-place --parallel --recursive Sources Tests Fuzzing Package.swift

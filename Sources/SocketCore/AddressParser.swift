@@ -83,7 +83,8 @@ package enum AddressParser {
         if let ip = IPv4Address(host) {
             return .address(.ip(.v4(ip), port: port))
         }
-        guard let name = HostName(host) else {
+        // With its port, a host of that name would read as a unix socket; "unix." does not.
+        guard let name = HostName(host), name.description != "unix" else {
             throw .badHost(host)
         }
         return .name(name, port: port)
@@ -107,8 +108,11 @@ package enum AddressParser {
         return port
     }
 
-    private static func unixPath(_ text: Substring) throws(AddressParseError) -> String {
-        let path = text.hasPrefix("@") ? "\0" + text.dropFirst() : String(text)
+    /// The path behind "unix:", where "@" stands for the NUL in front of an abstract name.
+    package static func unixPath(_ text: Substring) throws(AddressParseError) -> String {
+        // By bytes: a mark that combines with the "@" or the NUL in front belongs to the name.
+        let isAbstract = text.utf8.first == UInt8(ascii: "@")
+        let path = isAbstract ? "\0" + String(Substring(text.utf8.dropFirst())) : String(text)
         guard path.utf8.count > (path.utf8.first == 0 ? 1 : 0) else {
             throw .emptyUnixPath
         }

@@ -41,7 +41,7 @@ public struct SocketAddress: Hashable, Sendable {
     init(_ endpoint: Endpoint) {
         switch endpoint {
         case .address(let address): self.init(address)
-        case .name(let name, let port): self.init(name.text, port: port)
+        case .name(let name, let port): self.init(name.description, port: port)
         }
     }
 
@@ -59,14 +59,11 @@ public struct SocketAddress: Hashable, Sendable {
     /// - Throws: ``SocketError`` `.invalidAddress`.
     func endpoint() throws(SocketError) -> Endpoint {
         if address.hasPrefix("unix:") {
-            let path = address.dropFirst(5)
-            let abstract = path.hasPrefix("@") ? "\0" + path.dropFirst() : String(path)
-            guard !path.isEmpty,
-                abstract.utf8.count <= NetworkAddress.unixPathLimit(of: abstract)
-            else {
-                throw SocketError(.invalidAddress, detail: "the path is empty or too long")
+            do throws(AddressParseError) {
+                return .address(.unix(path: try AddressParser.unixPath(address.dropFirst(5))))
+            } catch {
+                throw SocketError(.invalidAddress, detail: error.description)
             }
-            return .address(.unix(path: abstract))
         }
         if let ip = IPAddress(address) { return .address(.ip(ip, port: port)) }
         guard let name = HostName(address) else {

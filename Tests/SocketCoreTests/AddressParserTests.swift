@@ -15,6 +15,7 @@ import Testing
             ("unix:/run/x.sock", .address(.unix(path: "/run/x.sock"))),
             ("unix:x:1", .address(.unix(path: "x:1"))),
             ("unix:@name", .address(.unix(path: "\0name"))),
+            ("unix:@\u{301}x", .address(.unix(path: "\0\u{301}x"))),
         ]
     )
     func address(text: String, expected: Endpoint) throws {
@@ -30,6 +31,16 @@ import Testing
         #expect(try AddressParser.parse("example.com", defaultPort: 80) == .name(name, port: 80))
         #expect(try AddressParser.parse("example.com:1", defaultPort: 80) == .name(name, port: 1))
         #expect(Endpoint.name(name, port: 443).description == "example.com:443")
+    }
+
+    @Test("a host called unix is told from a socket's path by the dot of a complete name")
+    func unixHost() throws {
+        #expect(throws: AddressParseError.badHost("unix")) {
+            try AddressParser.parse("unix", defaultPort: 443)
+        }
+        let endpoint = try AddressParser.parse("unix.:443")
+        #expect(endpoint == .name(try #require(HostName("unix.")), port: 443))
+        #expect(endpoint.description == "unix.:443")
     }
 
     @Test("a default port lets an IP address come alone, brackets or not")
@@ -51,7 +62,7 @@ import Testing
             ("host:-1", .badPort("-1")), ("host:+1", .badPort("+1")), ("host:080", .badPort("080")),
             ("host:http", .badPort("http")), ("host: 80", .badPort(" 80")), (":80", .badHost("")),
             ("127.1:80", .badHost("127.1")), ("01.2.3.4:80", .badHost("01.2.3.4")),
-            ("a b:80", .badHost("a b")),
+            ("a b:80", .badHost("a b")), ("UNIX:80", .badHost("UNIX")),
             ("a:b:c", .badHost("a:b:c")), ("::1", .unbracketedIPv6("::1")),
             ("[::1", .unclosedBracket),
             ("[1.2.3.4]:80", .badIPv6("1.2.3.4")), ("[]:80", .badIPv6("")),

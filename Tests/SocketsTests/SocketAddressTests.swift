@@ -9,7 +9,8 @@ import Testing
             ("127.0.0.1:443", "127.0.0.1", 443), ("[::1]:443", "::1", 443),
             ("example.com:443", "example.com", 443), ("[fe80::1%lo]:1", "fe80::1%lo", 1),
             ("unix:/run/app.sock", "unix:/run/app.sock", 0), ("unix:@app", "unix:@app", 0),
-            ("127.0.0.1:0", "127.0.0.1", 0), ("127.0.0.1:65535", "127.0.0.1", 65535),
+            ("example.com.:443", "example.com.", 443), ("127.0.0.1:0", "127.0.0.1", 0),
+            ("127.0.0.1:65535", "127.0.0.1", 65535),
         ] as [(String, String, UInt16)]
     )
     func roundTrip(text: String, address: String, port: UInt16) throws {
@@ -47,7 +48,7 @@ import Testing
     @Test(
         "parts that make no address are refused when they are used",
         arguments: [
-            "", "a b", "-.example.com", "exa_mple..com", "unix:",
+            "", "a b", "-.example.com", "exa_mple..com", "unix:", "unix:@", "unix:/a\0b",
             "unix:/" + String(repeating: "x", count: 108), "999.999.999.999.999/8",
         ]
     )

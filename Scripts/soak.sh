@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Opens and closes many connections with every kind of fault and looks whether anything stays: memory
+# in use, resident size and descriptors behind each wave of 2,000.
+#
+#   Scripts/soak.sh               100,000 connections
+#   Scripts/soak.sh N             so many, at least 20,000 for waves of 2,000
+#   Scripts/soak.sh N --leak B    and lose B bytes at each, to see that it shows: must fail
+#
+# An optimised build would find no more; the tests' own is used. The last lines tell the growth.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+connections=100000
+leak=0
+while (($# > 0)); do
+    case "$1" in
+    -h | --help) usage && exit 0 ;;
+    --leak) leak="${2:?}" && shift ;;
+    *) connections="$1" ;;
+    esac
+    shift
+done
+[[ $connections =~ ^[0-9]+$ && $leak =~ ^[0-9]+$ ]] || fail "numbers are wanted (--help)"
+
+need_swift
+swift build --build-tests
+report="$(mktemp -u)"
+trap 'rm -f "$report"' EXIT
+status=0
+SOCKETS_SOAK_CONNECTIONS="$connections" SOCKETS_SOAK_LEAK="$leak" SOCKETS_SOAK_REPORT="$report" \
+    swift test --skip-build --filter '^SocketsTests\.SoakTests/waves' || status=$?
+[[ -e $report ]] && cat "$report"
+exit "$status"

@@ -1,0 +1,120 @@
+// What a process holds behind each wave of a soak, and whether it grows.
+
+import CMemoryGauge
+import Foundation
+import Glibc
+
+struct SoakGauge: Sendable {
+    /// What is held at one moment.
+    struct Sample: Sendable {
+        let descriptors: Int
+        /// Bytes that were allocated and not freed.
+        let inUse: Int
+        /// Bytes of the process that are in memory.
+        let resident: Int
+        /// What the connections left, in words; empty when nothing.
+        let residue: String
+    }
+
+    /// The least leak that must show, in bytes a connection.
+    private static let leastLeak = 64
+    /// Waves in which pools, caches and tables find their size.
+    private static let warmUp = 2
+
+    let connectionsPerWave: Int
+    private var samples: [Sample] = []
+
+    init(connectionsPerWave: Int) { self.connectionsPerWave = connectionsPerWave }
+
+    mutating func add(_ sample: Sample) { samples.append(sample) }
+
+    /// Has glibc's allocator keep nothing to itself in processes that begin from now on: what its
+    /// threads' caches hold would be counted as in use, and grow for long.
+    static let isPrepared: Bool = {
+        let tunables = "glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1"
+        // Once a process, so the variables that others read at the same time stay where they are.
+        return unsafe setenv("GLIBC_TUNABLES", tunables, 1) == 0
+    }()
+
+    /// Looks at this process.
+    mutating func measure(_ residue: String) {
+        add(
+            Sample(
+                descriptors: Files.openDescriptors(),
+                inUse: memory_in_use(),
+                resident: is_sanitized() == 0 ? SoakGauge.residentBytes() : 0,
+                residue: residue
+            )
+        )
+    }
+
+    /// What grows; empty when nothing does.
+    var problems: [String] {
+        let steady = samples.dropFirst(SoakGauge.warmUp)
+        guard let first = steady.first, steady.count >= 4 else {
+            return ["\(samples.count) waves are too few"]
+        }
+        var problems = steady.filter { !$0.residue.isEmpty }.map(\.residue)
+        if let most = steady.map(\.descriptors).max(), most > first.descriptors {
+            problems.append("descriptors grow from \(first.descriptors) to \(most)")
+        }
+        let memory = growth(steady.map(\.inUse))
+        if memory > Double(SoakGauge.leastLeak) / 2 {
+            problems.append("memory in use grows by \(memory) bytes a connection")
+        }
+        // Pages are coarse: a short soak cannot tell a small leak by them.
+        let resident = growth(steady.map(\.resident))
+        let tolerance = max(
+            SoakGauge.leastLeak / 2,
+            (2 << 20) / (steady.count * connectionsPerWave)
+        )
+        if resident > Double(tolerance) {
+            problems.append("the resident size grows by \(resident) bytes a connection")
+        }
+        return problems
+    }
+
+    /// Bytes a connection: between the least of the first and of the last third of the waves, since
+    /// noise only adds.
+    private func growth(_ bytes: [Int]) -> Double {
+        let third = max(1, bytes.count / 3)
+        guard let early = bytes.prefix(third).min(), let late = bytes.suffix(third).min() else {
+            return 0
+        }
+        let connections = (bytes.count - third) * connectionsPerWave
+        return Double(late - early) / Double(connections)
+    }
+
+    /// One line a wave.
+    var table: String {
+        var lines = ["wave  descriptors    in use, KiB    resident, KiB"]
+        for (number, sample) in samples.enumerated() {
+            let cells = [
+                "\(number + 1)", "\(sample.descriptors)", "\(sample.inUse / 1024)",
+                "\(sample.resident / 1024)",
+            ]
+            lines.append(
+                zip(cells, [4, 11, 13, 15]).map { cell, width in
+                    String(repeating: " ", count: max(0, width - cell.count)) + cell
+                }
+                .joined(separator: "  ")
+            )
+        }
+        let steady = samples.dropFirst(SoakGauge.warmUp)
+        lines.append("growth in use: \(growth(steady.map(\.inUse))) bytes a connection")
+        lines.append("growth resident: \(growth(steady.map(\.resident))) bytes a connection")
+        return lines.joined(separator: "\n")
+    }
+
+    /// Leaves a report where the script that asked for it looks.
+    static func report(_ text: String) {
+        guard let path = ProcessInfo.processInfo.environment["SOCKETS_SOAK_REPORT"] else { return }
+        try? Files.write(Array((text + "\n").utf8), to: path)
+    }
+
+    private static func residentBytes() -> Int {
+        let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+        let pages = text?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * Int(getpagesize())
+    }
+}
