@@ -69,7 +69,7 @@ need_swift
 mkdir -p "$folder"
 for product in sockets-bench sockets-bench-load sockets-bench-reference sockets-bench-server; do
     # The counts have a build of the server of their own.
-    [[ $command == counts && $product == sockets-bench-server ]] ||
+    [[ $command == counts && $product =~ -(server|reference)$ ]] ||
         build --package-path Benchmarks --product "$product"
 done
 bench="Benchmarks/.build/release/sockets-bench"

@@ -42,6 +42,10 @@ peers=(
     "gnutls-bin"             # gnutls-cli, gnutls-serv
     "python3"                # its ssl module as a client and a server
     "procps"                 # ps and kill, for peers that have to go
+    # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
+    "valgrind"
+    "strace"
+    "util-linux"             # taskset, setpriv
 )
 
 wanted=("${building[@]}")

@@ -141,7 +141,7 @@ struct Metric {
             .plain,
             echo + ["--plain"],
             (200, 2200),
-            0.01
+            0.05
         ),
     ]
     static let systemCalls = [
@@ -150,8 +150,8 @@ struct Metric {
         Metric("calls-resume", "system calls, resumed", .ecdsa, resumed, (20, 220), 0.03),
     ]
     static let memory = [
-        Metric("kib-tls", "KiB, idle TLS connection", .ecdsa, hold, (0, 0), 0.05),
-        Metric("kib-plain", "KiB, idle plain connection", .plain, hold + ["--plain"], (0, 0), 0.05),
+        Metric("kib-tls", "KiB, idle TLS connection", .ecdsa, hold, (0, 0), 0.1),
+        Metric("kib-plain", "KiB, idle plain connection", .plain, hold + ["--plain"], (0, 0), 0.1),
     ]
 
     private init(

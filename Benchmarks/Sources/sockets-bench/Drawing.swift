@@ -30,8 +30,8 @@ private struct ChartLayout {
     /// The greatest ratio that fits.
     let most: Double
 
-    let width = 840.0
-    let labels = 260.0
+    let width = 860.0
+    let labels = 276.0
     let right = 56.0
     let top = 70.0
     let bar = 14.0
@@ -78,7 +78,7 @@ private struct ChartLayout {
     var grid: String {
         let step = most > 1.6 ? 0.5 : 0.2
         var lines: [String] = []
-        for index in 0...Int((most / step).rounded(.down)) {
+        for index in 0...Int((most / step + 0.01).rounded(.down)) {
             let ratio = Double(index) * step
             let ends = "y1=\"\(fixed(top - 6, 0))\" y2=\"\(fixed(bottom, 0))\""
             lines.append("<line class=\"grid\" x1=\"\(x(ratio))\" x2=\"\(x(ratio))\" \(ends)/>")
@@ -112,8 +112,9 @@ private struct ChartLayout {
                     + "height=\"\(fixed(bar - 2, 0))\" rx=\"2\"/>"
             )
             parts.append(
-                "<text class=\"number\" x=\"\(fixed(labels + length + 6, 1))\" "
-                    + "y=\"\(fixed(barTop + bar - 3, 1))\">\(fixed(ratio, 2))</text>"
+                "<text class=\"number\" x=\"\(fixed(width - 14, 0))\" "
+                    + "y=\"\(fixed(barTop + bar - 3, 1))\" text-anchor=\"end\">"
+                    + "\(fixed(ratio, 2))</text>"
             )
         }
         return parts.joined(separator: "\n")
