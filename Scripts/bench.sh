@@ -54,42 +54,39 @@ make_certificates() {
     done
 }
 
-# Says what fails, and nothing otherwise.
-build() {
-    local log="$folder/build.log"
-    echo "bench: building ${*: -1}" >&2
-    swift build -c release "$@" >"$log" 2>&1 || {
+# Optimised, with the standard library linked in; says what fails, and nothing otherwise. The folder is
+# not the one of the allocation tests, which are compiled with other flags.
+build() { # package, arguments of "swift build"
+    local package=$1 log="$folder/build.log"
+    shift
+    echo "bench: building $package" >&2
+    swift build -c release --static-swift-stdlib --package-path "$package" "$@" >"$log" 2>&1 || {
         cat "$log" >&2
-        fail "the build failed"
+        fail "the build of $package failed"
     }
 }
 
 Scripts/install.sh --peers
 need_swift
 mkdir -p "$folder"
-for product in sockets-bench sockets-bench-load sockets-bench-reference sockets-bench-server; do
-    # The counts have a build of the server of their own.
-    [[ $command == counts && $product =~ -(server|reference)$ ]] ||
-        build --package-path Benchmarks --product "$product"
-done
-bench="Benchmarks/.build/release/sockets-bench"
+build Benchmarks --scratch-path .build-benchmarks
+bench=.build-benchmarks/release/sockets-bench
 make_certificates
 common=(--certificates "$folder/certificates")
 
 case "$command" in
 compare)
     if $wants_nio; then
-        build --package-path Benchmarks/NIO --product nio-bench-server
-        common+=(--nio "$root/Benchmarks/NIO/.build/release/nio-bench-server")
+        build Benchmarks/NIO --scratch-path .build-benchmarks-nio
+        common+=(--nio "$root/.build-benchmarks-nio/release/nio-bench-server")
     fi
     if $wants_chart; then common+=(--chart "$chart"); fi
     common+=(--out "$folder/results-$(date +%Y%m%d-%H%M%S).jsonl")
     ;;
 counts)
-    # With the standard library linked in, and without debug information, which valgrind would read.
-    build --package-path Benchmarks --scratch-path .build-counts --static-swift-stdlib \
-        --product sockets-bench-server
-    strip --strip-debug -o "$folder/sockets-bench-server" .build-counts/release/sockets-bench-server
+    # Without debug information, which valgrind would read.
+    strip --strip-debug -o "$folder/sockets-bench-server" \
+        .build-benchmarks/release/sockets-bench-server
     version="$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([^ ]*\).*/\1/p')"
     common+=(--server "$folder/sockets-bench-server" --baselines Benchmarks/Baselines
         --swift "$version")
