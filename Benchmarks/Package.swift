@@ -16,6 +16,15 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [
+        // What is measured, what it is measured against, and the load. The two in C share no code
+        // with the library.
+        .systemLibrary(
+            name: "CBenchOpenSSL",
+            pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]
+        ),
+        .executableTarget(name: "sockets-bench-load", dependencies: ["CBenchOpenSSL"]),
+        .executableTarget(name: "sockets-bench-reference", dependencies: ["CBenchOpenSSL"]),
         .executableTarget(
             name: "sockets-bench-server",
             dependencies: [
@@ -24,6 +33,14 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+
+        // The driver: runs the cases, prints and draws, and holds counts against their baselines.
+        .executableTarget(
+            name: "sockets-bench",
+            dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: settings
+        ),
+
         .target(name: "CAllocationCounter"),
         .testTarget(
             name: "AllocationTests",

@@ -8,10 +8,11 @@
 #       tidy      the rules of the house (TidyTests)
 #       test      all tests; an absent peer is a failure
 #       continuations   the sockets' tests with checked continuations, in .build-continuations
+#       counts    allocations, instructions, system calls and memory against their baselines
 #       docs      every documentation catalogue, broken links as errors
 #       thread    all tests under the thread sanitizer, in .build-tsan
 #       address   all tests under the address sanitizer, in .build-asan
-#   Scripts/check.sh --fast        the same without docs and sanitizers
+#   Scripts/check.sh --fast        the same without counts, docs and sanitizers
 #   Scripts/check.sh GATE ...      only these
 #
 # A gate's output goes to .build/check/GATE.log, and to the terminal when it fails.
@@ -19,7 +20,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(format c build tidy test continuations docs thread address)
+all=(format c build tidy test counts continuations docs thread address)
 fast=(format c build tidy test)
 chosen=()
 for argument in "$@"; do
@@ -42,7 +43,7 @@ gate_c() {
     local -a flags
     read -r -a flags <<<"$(pkg-config --cflags openssl)"
     flags+=(-std=gnu11 -Wall -Wextra -Werror -fsyntax-only -x c -I Sources/COpenSSL)
-    for file in Sources/*/*.c; do
+    for file in Sources/*/*.c Benchmarks/Sources/*/*.c; do
         clang "${flags[@]}" -I "$(dirname "$file")/include" "$file"
     done
     # As an including file sees it: inline functions nobody calls are no finding.
@@ -65,6 +66,12 @@ gate_continuations() {
     swift test --skip-build --disable-xctest "${flags[@]}" \
         --filter '^(SocketCoreTests|SocketsTests)\.' 2>&1 | tee .build-continuations/output
     ! grep -F 'SWIFT TASK CONTINUATION MISUSE' .build-continuations/output
+}
+
+# What depends on no neighbour is held; optimised builds of their own.
+gate_counts() {
+    swift test -c release --package-path Benchmarks
+    Scripts/bench.sh counts
 }
 
 gate_docs() { Scripts/docs.sh; }
@@ -114,6 +121,7 @@ for gate in "${chosen[@]}"; do
     set -e
     if ((status == 0)); then verdict=ok; else verdict=FAILED; fi
     printf '%-13s %-6s %10s\n' "$gate" "$verdict" "$(seconds "$from" "$EPOCHREALTIME")"
+    sed -n 's/^notice: /    /p' "$log"
     if ((status != 0)); then
         failed+=("$gate")
         # Without the lines that only say that a test began.

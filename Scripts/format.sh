@@ -15,7 +15,9 @@ case "${1:-}" in
 esac
 
 need_swift
+everything=(Sources Tests Fuzzing Package.swift Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
+    Benchmarks/NIO/Package.swift Benchmarks/NIO/Sources)
 if [[ $mode == lint ]]; then
-    exec swift format lint --strict --parallel --recursive Sources Tests Fuzzing Package.swift
+    exec swift format lint --strict --parallel --recursive "${everything[@]}"
 fi
-exec swift format --in-place --parallel --recursive Sources Tests Fuzzing Package.swift
+exec swift format --in-place --parallel --recursive "${everything[@]}"

@@ -43,6 +43,10 @@ peers=(
     "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
     "procps"                 # ps and kill, for peers that have to go
+    # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
+    "valgrind"
+    "strace"
+    "util-linux"             # taskset, setpriv
 )
 # Programs that need not come from a package: one on the path is enough, else the package is.
 programs=(

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the peers, builds everything with warnings as errors, and runs all tests. Without arguments
-# the allocation tests of an optimised build run first.
+# the allocation tests of an optimised build run first, and what else is counted is held against its
+# baselines.
 #
 #   Scripts/test.sh [arguments of "swift test", such as --filter EngineStateTests]
 #
@@ -21,6 +22,7 @@ export SOCKETS_REQUIRE_PEERS=1
 # that the last line printed is the summary of all other tests; a filter is for those alone.
 if [[ $# -eq 0 ]]; then
     swift test -c release --package-path Benchmarks
+    Scripts/bench.sh counts
 fi
 # SwiftPM gives this flag to the package's own targets and leaves dependencies alone.
 swift build --build-tests -Xswiftc -warnings-as-errors

@@ -5,6 +5,7 @@
 // everything, `G` and an 8-byte big-endian count: send that many bytes, then close.
 
 import ArgumentParser
+import Glibc
 import Sockets
 
 @main
@@ -41,6 +42,7 @@ struct BenchServer: AsyncParsableCommand {
         options.group = EventLoopGroup(loopCount: threads)
         let listener = try SocketListener(options)
         print("listening on \(listener.localAddress)")
+        fflush(nil)  // whoever started this reads the port there
         try await listener.serve(maxConcurrent: 100_000, serve)
     }
 }

@@ -130,9 +130,9 @@ struct AllocationTests {
 }
 
 #if DEBUG
-private let isOptimised = false
+let isOptimised = false
 #else
-private let isOptimised = true
+let isOptimised = true
 #endif
 
 @Sendable

@@ -8,6 +8,9 @@
 /// Allocations that the current thread has made since it began.
 uint64_t cac_thread_allocations(void);
 
+/// Those of them that libssl and libcrypto made. None while OpenSSL is linked in.
+uint64_t cac_thread_openssl_allocations(void);
+
 /// 1 where allocations are counted.
 int cac_counts(void);
 
