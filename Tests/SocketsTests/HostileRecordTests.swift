@@ -9,8 +9,10 @@ import Testing
 @testable import Sockets
 
 @Suite(.timeLimit(.minutes(1))) struct HostileRecordTests {
-    /// What a peer sends, and what comes of it at each stage. Two codes: one version, or one role,
-    /// has protected records or has read a ClientHello, and the other has not.
+    /// What a peer sends, and what comes of it at each stage.
+    ///
+    /// Two codes: one version, or one role, has protected records or has read a ClientHello, and the
+    /// other has not.
     struct Fault: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let bytes: [UInt8]

@@ -35,9 +35,10 @@ final class VerificationRecord {
         self.expectedName = expectedName
     }
 
-    /// Judges the chain that OpenSSL is about to verify, and then the application protocol: this is
-    /// the one place where a client can end the handshake with an alert. Both versions have told the
-    /// protocol by then.
+    /// Judges the chain that OpenSSL is about to verify, and then the application protocol.
+    ///
+    /// This is the one place where a client can end the handshake with an alert, and in both versions
+    /// the protocol is known by then.
     ///
     /// - Parameters:
     ///   - store: What OpenSSL verifies.
