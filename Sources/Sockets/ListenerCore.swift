@@ -404,6 +404,9 @@ final class ListenerCore: Sendable {
     /// Connections that have not ended.
     var aliveCount: Int { state.withLock { $0.alive.count } }
 
+    /// The connections that have not ended, in no order.
+    var aliveConnections: [Connection] { state.withLock { Array($0.alive.values) } }
+
     /// Tasks that wait for a connection.
     var waitingCount: Int { state.withLock { $0.waiters.count } }
 
@@ -437,8 +440,7 @@ final class ListenerCore: Sendable {
     }
 
     func abortConnections(reason: String?) {
-        let alive = state.withLock { Array($0.alive.values) }
-        for connection in alive { connection.abort(reason: reason) }
+        for connection in aliveConnections { connection.abort(reason: reason) }
     }
 
     private func forget(_ key: ObjectIdentifier) {

@@ -17,8 +17,8 @@
 // When the transport ends, `endOfInput()` is called and the step for the state once more: it throws
 // `.closedDuringHandshake` or `.truncated`, unless the peer had said close_notify.
 //
-// Methods are of four kinds: steps (above), readers (`state`, `report`), notices (`endOfInput`),
-// and economy (`releaseBuffers`).
+// Methods are of four kinds: steps (above), readers (`state`, `report`), notices (`endOfInput`,
+// `noteTime`), and economy (`releaseBuffers`).
 
 /// A TLS client or server without I/O.
 ///

@@ -21,6 +21,7 @@ struct RecordSealer {
     /// Begins with the first record behind a TLS 1.3 handshake.
     ///
     /// - Parameter secret: The direction's traffic secret, 32 bytes.
+    /// - Throws: ``TestKitError`` `.openSSL`.
     init(trafficSecret secret: [UInt8]) throws(TestKitError) {
         scheme = .tls13(secret: secret)
         key = try RecordSealer.expand(secret, "key", count: 16)
@@ -34,6 +35,7 @@ struct RecordSealer {
     ///   - secret: The master secret, 48 bytes.
     ///   - randoms: The server's random and then the client's, 32 bytes each.
     ///   - isClient: Whose records are sealed.
+    /// - Throws: ``TestKitError`` `.openSSL`.
     init(
         masterSecret secret: [UInt8],
         randoms: [UInt8],
@@ -60,6 +62,7 @@ struct RecordSealer {
     ///   - content: Its plaintext, as much as one likes.
     ///   - padding: Zeros behind the type, TLS 1.3 only.
     /// - Returns: The whole record, with its header.
+    /// - Throws: ``TestKitError`` `.openSSL`.
     mutating func seal(
         _ type: UInt8,
         _ content: [UInt8],

@@ -260,6 +260,31 @@ import Testing
         await siege.end()
     }
 
+    @Test("a handshake has as many messages as the limit, and no more", arguments: [60, 61])
+    func handshakeMessages(helloRequests: Int) async throws {
+        let siege = try await Siege(victim: .client, .tls12)
+        var flight: [UInt8] = []
+        while flight.isEmpty {
+            flight = try siege.peer.step(try #require(try await siege.attacker.read()))
+        }
+        // Behind the ServerHello; four messages are the server's own.
+        let first = 5 + Int(flight[3]) << 8 + Int(flight[4])
+        let requests = [UInt8](
+            (0..<helloRequests).flatMap { _ in [22, 3, 3, 0, 4, 0, 0, 0, 0] as [UInt8] }
+        )
+        try await siege.attacker.write(Array(flight[..<first] + requests + flight[first...]))
+        if helloRequests == 60 {
+            try await siege.handshake()
+            #expect(siege.victim?.info != nil)
+        } else {
+            let error = await siege.outcome()
+            #expect(error?.tls?.code == .protocolViolation)
+            #expect(error?.phase == .finished)
+            #expect(siege.peer.alertReceived == .unexpectedMessage)
+        }
+        await siege.end()
+    }
+
     @Test("HelloRequests in the handshake, which count for nothing, are not taken for ever")
     func helloRequests() async throws {
         let bystander = try await Bystander()

@@ -106,14 +106,9 @@ private func crumbled(_ records: [UInt8]) -> [UInt8] {
         let bystander = try await Bystander()
         for wire in Wire.secure {
             for isDripping in [false, true] {
-                let siege = try await Siege(
-                    victim: role,
-                    wire,
-                    // Time enough to come to the stage on a loaded machine.
-                    handshake: stage == .open ? patience : .seconds(1),
-                    idle: stage == .open ? .milliseconds(100) : nil
-                )
+                let siege = try await Siege(victim: role, wire)
                 try await siege.advance(to: stage)
+                await siege.setDeadline(.milliseconds(100))
                 let attacker = siege.attacker
                 let bytes = isDripping ? try endless(siege, at: stage) : []
                 let dripping = Task {
@@ -141,8 +136,9 @@ private func crumbled(_ records: [UInt8]) -> [UInt8] {
     )
     func neverReads(wire: Wire, role: TLSRole) async throws {
         let bystander = try await Bystander()
-        let siege = try await Siege(victim: role, wire, idle: .milliseconds(200))
+        let siege = try await Siege(victim: role, wire)
         try await siege.advance(to: .open)
+        await siege.setDeadline(.milliseconds(100))
         let victim = try #require(siege.victim)
         let bytes = pattern(1 << 20)
         let writing = Task { await thrown { while true { try await victim.write(bytes) } } }

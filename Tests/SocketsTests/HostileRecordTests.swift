@@ -9,8 +9,10 @@ import Testing
 @testable import Sockets
 
 @Suite(.timeLimit(.minutes(1))) struct HostileRecordTests {
-    /// What a peer sends, and what comes of it at each stage. Two codes: one version, or one role,
-    /// has protected records or has read a ClientHello, and the other has not.
+    /// What a peer sends, and what comes of it at each stage.
+    ///
+    /// Two codes: one version, or one role, has protected records or has read a ClientHello, and the
+    /// other has not.
     struct Fault: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let bytes: [UInt8]
@@ -56,7 +58,12 @@ import Testing
 
     static let misplaced: [Fault] = [
         Fault("40 empty data records", many(40, [23, 3, 3, 0, 0])),
-        Fault("40 change_cipher_specs", many(40, [20, 3, 3, 0, 1, 1])),
+        // OpenSSL 3.5 has a reason of its own for them.
+        Fault(
+            "40 change_cipher_specs",
+            many(40, [20, 3, 3, 0, 1, 1]),
+            open: [.badRecord, .protocolViolation]
+        ),
         Fault("10 warnings", many(10, [21, 3, 3, 0, 2, 1, 90])),
         Fault("a record of version 3.9", [22, 3, 9, 0, 50] + pattern(50)),
         Fault("a record of type 99", [99, 3, 3, 0, 50] + pattern(50)),

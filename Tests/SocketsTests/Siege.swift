@@ -3,6 +3,7 @@
 // test of the hostile suites; each of them also looks on as a bystander.
 
 import SocketCore
+import Synchronization
 import TLSEngine
 import TLSTestKit
 import Testing
@@ -39,14 +40,12 @@ struct Siege {
     /// - Parameters:
     ///   - role: What it is.
     ///   - wire: The one version both speak.
-    ///   - handshake: Its time for the handshake.
-    ///   - idle: Its idle timeout.
     ///   - hello: Bytes by which the peer's hello grows.
+    ///   - limits: What the peer may cost the victim.
+    /// - Throws: What making the peer or the victim throws.
     init(
         victim role: TLSRole,
         _ wire: Wire,
-        handshake: Duration = patience,
-        idle: Duration? = nil,
         hello: Int = 0,
         limits: TLSLimits = TLSLimits()
     ) async throws {
@@ -66,9 +65,7 @@ struct Siege {
             client = try makeClient(wire, to: raw.address) {
                 $0.servername = "localhost"
                 $0.group = besiegedLoop
-                $0.limits.handshake = handshake
                 $0.limits.shutdown = .milliseconds(50)
-                $0.idleTimeout = idle
                 $0.tls.limits = limits
             }
             listener = nil
@@ -77,9 +74,7 @@ struct Siege {
             client = nil
             let made = try makeListener(wire) {
                 $0.group = besiegedLoop
-                $0.limits.handshake = handshake
                 $0.limits.shutdown = .milliseconds(50)
-                $0.idleTimeout = idle
                 $0.tls.limits = limits
             }
             let (failures, accepted) = (failures, accepted)
@@ -123,6 +118,7 @@ struct Siege {
     /// - Parameters:
     ///   - begins: Whether a hello of the peer is still to be sent.
     ///   - chunk: The most bytes the peer sends at once.
+    /// - Throws: What either side throws.
     func handshake(begins: Bool = true, chunk: Int = .max) async throws {
         if role == .server, begins { try await send(try peer.step([]), chunk: chunk) }
         while !peer.isReady {
@@ -139,6 +135,26 @@ struct Siege {
             let end = place + min(chunk, bytes.count - place)
             try await attacker.write(Array(bytes[place..<end]))
             place = end
+        }
+    }
+
+    /// Sets the deadline of the stage that was reached, from now.
+    ///
+    /// One that ran from the start would end slow handshakes of a busy machine.
+    func setDeadline(_ time: Duration) async {
+        let listener = listener
+        await until { listener?.core.aliveCount != 0 }
+        for connection in client.map({ [$0.connection] }) ?? listener?.core.aliveConnections ?? [] {
+            connection.state.withLock { s in
+                let now = EventLoop.readClock()
+                if s.lifecycle.isPending {
+                    s.establishDeadline = now.advanced(by: time)
+                } else {
+                    s.idleTimeout = time
+                    s.lastActivity = now
+                }
+            }
+            connection.armTimer()
         }
     }
 

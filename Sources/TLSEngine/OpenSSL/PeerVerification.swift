@@ -37,8 +37,8 @@ final class VerificationRecord {
 
     /// Judges the chain that OpenSSL is about to verify, and then the application protocol.
     ///
-    /// This is the one place where a client can end the handshake with an alert. Both versions have
-    /// told the protocol by then.
+    /// This is the one place where a client can end the handshake with an alert, and in both versions
+    /// the protocol is known by then.
     ///
     /// - Parameters:
     ///   - store: What OpenSSL verifies.

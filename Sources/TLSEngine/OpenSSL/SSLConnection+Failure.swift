@@ -99,6 +99,8 @@ extension SSLConnection {
             return .internalError
         }
         switch reason {
+        // From 3.2 on a record too short for its cipher fails there, and OpenSSL blames itself.
+        case Int32(ERR_R_INTERNAL_ERROR) where refusedRecord(reasons): return .badRecord
         case SSL_R_UNEXPECTED_EOF_WHILE_READING:
             return isHandshake ? .closedDuringHandshake : .truncated
         case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER:
@@ -109,6 +111,12 @@ extension SSLConnection {
             return phase == .clientHello ? .clientHelloTooLarge : .handshakeMessageTooLarge
         default: return codes[reason] ?? .protocolViolation
         }
+    }
+
+    /// Whether a cipher refused a record before it was decrypted.
+    private func refusedRecord(_ reasons: [OpenSSLReason]) -> Bool {
+        reasons.contains { $0.library == ERR_LIB_PROV && $0.reason == PROV_R_INVALID_AAD }
+            && reasons.contains { $0.library == ERR_LIB_SSL && $0.reason == recordLayerFailure }
     }
 }
 
