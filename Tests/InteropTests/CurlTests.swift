@@ -111,5 +111,35 @@ extension InteropTests {
         func transfer(_ row: EchoRow) async throws {
             try await CurlClient().expectTransfer(row)
         }
+
+        @Test("a client that dies is a cut", arguments: HandshakeRow.versions)
+        func cut(_ version: ProtocolVersion) async throws {
+            try await withOneConnection(EchoRow(version: version), ticketCount: 0) {
+                settings,
+                next in
+                let place = "\(Authorities.host):\(settings.address.port)"
+                // It uploads from its standard input, whose end never comes.
+                let arguments = [
+                    "--silent", "--disable", "--noproxy", "*", "--http1.1", "--header", "Expect:",
+                    "--cacert", settings.root, "--resolve", "\(place):\(settings.address.address)",
+                    version == .tls12 ? "--tls-max" : "--tlsv1.3", version == .tls12 ? "1.2" : "",
+                    "--upload-file", "-", "https://\(place)/it",
+                ].filter { !$0.isEmpty }
+                try await ForeignProcess.run(.curl, arguments) { process in
+                    let socket = try await next()
+                    #expect(try await socket.ready.version == version)
+                    let start = Array("PUT /it HTTP/1.1\r\n".utf8)
+                    #expect(try await socket.read(exactly: start.count) == start)
+                    process.kill()
+                    _ = try await process.wait()
+                    let error = await #expect(throws: SocketError.self) {
+                        while try await socket.read() != nil {}
+                    }
+                    #expect(error == .cut)
+                    #expect(await socket.closed == .truncated)
+                }
+            }
+            RowTally.count("curl", .listener, .cut)
+        }
     }
 }

@@ -164,7 +164,9 @@ extension InteropTests {
             _ feature: InteropFeature,
             _ body: @Sendable (ForeignProcess, Socket) async throws -> Void
         ) async throws {
-            try await withOneConnection(row) { settings, next in
+            try await withOneConnection(row, ticketCount: feature == .cut ? 0 : 1) {
+                settings,
+                next in
                 try await GnuTLSClient().run(settings) { process in
                     try await body(process, next())
                 }

@@ -80,7 +80,7 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3]
             ),
-            InteropLine("curl", .listener, handshakes, data),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once]),
             InteropLine("gnutls-cli", .listener, handshakes, data, [.halfClose: once, .cut: once]),
         ] + scripted(.listener)
 

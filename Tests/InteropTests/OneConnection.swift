@@ -24,10 +24,13 @@ extension ServerSettings {
 ///
 /// - Parameters:
 ///   - row: Its version and key.
+///   - ticketCount: Session tickets to send. A client that dies and has not read one is a reset, and
+///     no cut.
 ///   - body: Starts a client with the settings, and gets the socket from the closure.
 /// - Throws: What the closure throws, and when there is no certificate or no connection.
 func withOneConnection(
     _ row: EchoRow,
+    ticketCount: Int = 1,
     _ body: @Sendable (ClientSettings, () async throws -> Socket) async throws -> Void
 ) async throws {
     let directory = try TemporaryDirectory()
@@ -38,7 +41,9 @@ func withOneConnection(
         type: .tls,
         local: .init("127.0.0.1", port: 0),
         identity: certificate.identity()
-    )
+    ) {
+        $0.ticketCount = ticketCount
+    }
     try await withListener(options) { listener in
         let settings = ClientSettings(
             directory: directory.path,
