@@ -88,7 +88,7 @@ extension Connection {
         var hasFailed = false
     }
 
-    @inline(__always)
+    @inline(never)
     private func attemptRead(
         _ buffer: UnsafeMutableBufferPointer<UInt8>,
         holdsTurn: Bool
@@ -391,6 +391,7 @@ extension Connection.Storage {
     /// Takes the handshake as far as what has arrived goes.
     ///
     /// - Returns: `.end` when it is done.
+    @inline(never)
     mutating func stepHandshake(_ began: LoopInstant) -> ReceiveStep {
         guard failure == nil else { return .failed }
         guard isTLS else { return .end }

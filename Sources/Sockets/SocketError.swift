@@ -94,6 +94,15 @@ public struct SocketError: Error, Sendable {
 
     private let evidence: Evidence
 
+    /// Makes an error of few parts.
+    ///
+    /// Never inlined: the parts of the whole are large, and would be in the frame of every async
+    /// caller.
+    @inline(never)
+    init(_ code: Code, detail: String? = nil) {
+        self.init(code, detail: detail, hint: nil)
+    }
+
     /// Makes an error.
     public init(
         _ code: Code,

@@ -59,7 +59,7 @@ func serve(_ socket: Socket) async throws {
 }
 
 /// The sizes of a connection's buffer: small while its messages are.
-let bufferSizes = (least: 4 << 10, most: 64 << 10)
+let bufferSizes = (least: 2 << 10, most: 64 << 10)
 
 func echo(_ socket: Socket, _ first: ArraySlice<UInt8>) async throws {
     try await socket.write(Array(first))
