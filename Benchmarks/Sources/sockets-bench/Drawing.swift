@@ -37,7 +37,7 @@ private struct ChartLayout {
     let bar = 14.0
     let gap = 12.0
     static let classes = ["own", "other"]
-    static let titles = ["sockets": "swift-sockets", "nio": "SwiftNIO"]
+    static let titles = ["sockets": "swift-sockets", "nio": "SwiftNIO (BoringSSL)"]
 
     var group: Double { Double(servers) * bar + gap }
     var bottom: Double { top + Double(rows) * group }
