@@ -5,6 +5,7 @@
 #   Scripts/soak.sh               100,000 connections
 #   Scripts/soak.sh N             so many, at least 20,000 for waves of 2,000
 #   Scripts/soak.sh N --leak B    and lose B bytes at each, to see that it shows: must fail
+#   Scripts/soak.sh N --fault F   all with the ending F, a case of SoakFault
 #
 # An optimised build would find no more; the tests' own is used. The last lines tell the growth.
 
@@ -13,10 +14,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 connections=100000
 leak=0
+fault=
 while (($# > 0)); do
     case "$1" in
     -h | --help) usage && exit 0 ;;
     --leak) leak="${2:?}" && shift ;;
+    --fault) fault="${2:?}" && shift ;;
     *) connections="$1" ;;
     esac
     shift
@@ -29,6 +32,7 @@ report="$(mktemp -u)"
 trap 'rm -f "$report"' EXIT
 status=0
 SOCKETS_SOAK_CONNECTIONS="$connections" SOCKETS_SOAK_LEAK="$leak" SOCKETS_SOAK_REPORT="$report" \
+    SOCKETS_SOAK_FAULT="$fault" \
     swift test --skip-build --filter '^SocketsTests\.SoakTests/waves' || status=$?
 [[ -e $report ]] && cat "$report"
 exit "$status"

@@ -239,6 +239,8 @@ import Testing
             let sources = Mutex<[RecordingSource]>([])
             let calls = Log<ObjectIdentifier>()
             let (done, sink) = AsyncStream<Void>.makeStream()
+            // The sources know each other: without this they would stay for ever, and the loop too.
+            defer { sources.withLock { $0 = [] } }
             let retireOther: RecordingSource.Action = { me in
                 calls.append(ObjectIdentifier(me))
                 let others = sources.withLock { all in

@@ -126,7 +126,8 @@ extension Socket {
     )
     private func ends(wire: Wire, ending: Ending) async throws {
         for round in 0..<6 {
-            let pair = try await Pair.narrow(wire)
+            // The goodbye waits for a slow reader as long as it takes: its time limit is no matter here.
+            let pair = try await Pair.narrow(wire) { $0.limits.shutdown = patience }
             let (there, back) = (Ledger(), Ledger())
             await use(pair, there, back, ending, after: round * 30_000)
             #expect(!there.invents && !back.invents)

@@ -299,19 +299,44 @@ final class Log<Value: Sendable>: Sendable {
 }
 
 /// Something that happens once, and whoever waits for it.
+///
+/// No `AsyncStream`: one whose end comes from another thread stays behind in memory, which a soak
+/// would take for the library's leak.
 final class Gate: Sendable {
-    private let stream: AsyncStream<Void>
-    private let sink: AsyncStream<Void>.Continuation
-
-    init() {
-        (stream, sink) = AsyncStream.makeStream()
+    private struct State {
+        var isOpen = false
+        var waiters: [UInt64: Waiter] = [:]
+        var nextNumber: UInt64 = 0
     }
 
-    func open() { sink.finish() }
+    private let state = Mutex(State())
+
+    func open() {
+        let waiters = state.withLock { s in
+            s.isOpen = true
+            defer { s.waiters = [:] }
+            return s.waiters
+        }
+        for waiter in waiters.values { waiter.resume() }
+    }
 
     /// Waits for it; also ends when the task is cancelled.
     func wait() async {
-        for await _ in stream {}
+        let number = state.withLock { s in
+            s.nextNumber += 1
+            return s.nextNumber
+        }
+        await withTaskCancellationHandler {
+            await Waiter.suspend { waiter in
+                state.withLock { s in
+                    guard !s.isOpen, !Task.isCancelled else { return false }
+                    s.waiters[number] = waiter
+                    return true
+                }
+            }
+        } onCancel: {
+            state.withLock { s in s.waiters.removeValue(forKey: number) }?.resume()
+        }
     }
 }
 
