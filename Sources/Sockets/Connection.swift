@@ -189,6 +189,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             }
             s.descriptor = number
             s.engine = engine.take()
+            // A server has nothing to say before the hello.
+            s.mustFetch = role == .server
             s.local = local
             s.remoteAddress = remote
             try? s.lifecycle.apply(.connected)
