@@ -43,18 +43,31 @@ static int transport_read(BIO *bio, char *into, size_t count, size_t *taken) {
     return 1;
 }
 
+// Bytes that the sink took; with less than all of them it is done.
+static size_t give_to_sink(ctls_transport *t, const char *from, size_t count) {
+    long n = t->sink(t->sink_descriptor, from, count);
+    if (n == (long)count) return count;
+    t->sink = NULL;
+    t->sink_result = n < 0 ? n : 1;
+    return n < 0 ? 0 : (size_t)n;
+}
+
 static int transport_write(BIO *bio, const char *from, size_t count, size_t *taken) {
     ctls_transport *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    size_t room = t->out_capacity - t->out_length;
-    if (room == 0) {
-        t->wants_output = 1;
-        BIO_set_retry_write(bio);
-        return 0;
+    size_t n = t->sink ? give_to_sink(t, from, count) : 0;
+    if (n < count) {
+        size_t room = t->out_capacity - t->out_length;
+        if (room == 0 && n == 0) {
+            t->wants_output = 1;
+            BIO_set_retry_write(bio);
+            return 0;
+        }
+        size_t rest = count - n < room ? count - n : room;
+        memcpy(t->out + t->out_length, from + n, rest);
+        t->out_length += rest;
+        n += rest;
     }
-    size_t n = count < room ? count : room;
-    memcpy(t->out + t->out_length, from, n);
-    t->out_length += n;
     t->bytes_out += n;
     if (t->direction != DIRECTION_OUT && !t->handshake_done) {
         t->direction = DIRECTION_OUT;

@@ -45,6 +45,11 @@ package enum Syscalls {
         unsafe cl_send(descriptor, bytes.baseAddress, bytes.count)
     }
 
+    /// The same as a function that C code can call.
+    package static var sendFunction: @convention(c) (Int32, UnsafeRawPointer?, Int) -> Int {
+        unsafe cl_send
+    }
+
     /// Returns the bytes received and not yet read (FIONREAD).
     package static func unreadBytes(_ descriptor: Int32) throws(SystemCallError) -> Int {
         Int(try check(Int(cl_unread_bytes(descriptor)), "ioctl"))

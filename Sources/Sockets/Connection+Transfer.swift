@@ -315,6 +315,12 @@ extension Connection.Storage {
     /// Encrypts, and sends what that gives.
     @inline(__always)
     private mutating func encrypt(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSEngine.Progress? {
+        // One record needs no gathering, and a copy of it costs more than the way round.
+        if bytes.count >= 512, bytes.count <= TLSEngine.recordPlaintextMax, outbound.isEmpty,
+            !isFull
+        {
+            return unsafe encryptAndSend(bytes)
+        }
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
         let before = unsafe isHeldBack ? takeHeldBack(scratch) : 0
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: before)
@@ -322,6 +328,24 @@ extension Connection.Storage {
         let progress = engine?.attemptSend(input, producing: &output) ?? nil
         if progress == nil { noteEngineFailure() }
         unsafe transmit(scratch, output.finalize(for: scratch))
+        return progress
+    }
+
+    /// Has one record leave straight from the engine's buffer.
+    private mutating func encryptAndSend(
+        _ bytes: UnsafeBufferPointer<UInt8>
+    ) -> TLSEngine.Progress? {
+        let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+        var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
+        let input = unsafe Span(_unsafeElements: bytes)
+        let sink = unsafe CiphertextSink(descriptor: descriptor, send: Syscalls.sendFunction)
+        guard let (progress, result) = engine?.attemptSend(input, producing: &output, through: sink)
+        else { return nil }
+        if progress == nil { noteEngineFailure() }
+        let rest = unsafe output.finalize(for: scratch)
+        // A kernel that is full is found out again, behind what is left.
+        guard result >= 0 || noteSendFailure(result) else { return progress }
+        unsafe transmit(scratch, rest)
         return progress
     }
 

@@ -262,6 +262,24 @@ public struct TLSEngine: ~Copyable {
         }
     }
 
+    /// Encrypts into one record, which leaves straight from OpenSSL's buffer as far as a sink takes it.
+    ///
+    /// - Parameters:
+    ///   - plaintext: Data to send, 1...16,384 bytes.
+    ///   - output: Receives what the sink does not take.
+    ///   - sink: Where records go.
+    /// - Returns: The step's result, nil when it failed (``stepFailure``); and what the sink came to: 0
+    ///   when it took everything, 1 when it did not, otherwise its negative errno.
+    package mutating func attemptSend(
+        _ plaintext: Span<UInt8>,
+        producing output: inout OutputSpan<UInt8>,
+        through sink: CiphertextSink
+    ) -> (Progress?, sinkResult: Int) {
+        connection.setSink(sink)
+        let progress = attemptSend(plaintext, producing: &output)
+        return (progress, connection.takeSinkResult())
+    }
+
     /// Says close_notify: this side sends no more, and may still receive (RFC 8446 §6.1).
     ///
     /// Before the handshake is done nothing can be said, and the engine just ends.

@@ -18,6 +18,31 @@ import Testing
         try await sent
     }
 
+    @Test(
+        "records that the kernel takes in part arrive whole",
+        arguments: Wire.allCases,
+        [600, 5_000, 16_384]
+    )
+    func partOfARecord(wire: Wire, size: Int) async throws {
+        let pair = try await Pair(wire)
+        let piece = pattern(size)
+        let count = (8 << 20) / size
+        let writing = Task {
+            for _ in 0..<count { try await pair.client.write(piece) }
+            try await pair.client.shutdownWrite()
+        }
+        // Until the kernel's buffers are full, wherever in a record that is.
+        await until { pair.client.hasWriter }
+        for _ in 0..<count {
+            let received = try await readExactly(size, from: pair.server)
+            guard !Files.areEqual(received[...], piece[...]) else { continue }
+            Issue.record("a piece is not as it was")
+            break
+        }
+        try await writing.value
+        #expect(try await pair.server.read() == nil)
+    }
+
     @Test("a write of nothing does nothing", arguments: Wire.allCases)
     func nothing(wire: Wire) async throws {
         let pair = try await Pair(wire)

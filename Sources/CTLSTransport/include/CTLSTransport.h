@@ -7,6 +7,8 @@
 //   may be NULL.
 // - An empty in window asks OpenSSL to come again (`wants_input`), unless `end_of_input` is set:
 //   then it is the end of the peer's stream. A full out window does the same (`wants_output`).
+// - Output may be given to a sink first, which saves the copy; what that does not take goes into the
+//   window.
 // - Alerts and handshake messages are noted here by OpenSSL's message callback, so the data path
 //   costs no call into Swift.
 // - While a ClientHello is due, no more than `client_hello_limit` bytes are given out; the attempt
@@ -19,11 +21,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/// Takes ciphertext straight from OpenSSL's own buffer: bytes taken, or a negative errno.
+typedef long (*ctls_sink)(int descriptor, const void *bytes, size_t count);
+
 typedef struct ctls_transport {
     const uint8_t *in;
     size_t in_offset, in_length;
     uint8_t *out;
     size_t out_length, out_capacity;
+    ctls_sink sink; // NULL without one, and once it has not taken everything
+    int sink_descriptor;
+    long sink_result; // 0: took everything; 1: not everything; otherwise its negative errno
     uint64_t bytes_in, bytes_out;
     uint64_t client_hello_limit, client_hello_start; // bytes; `bytes_in` when the hello became due
     int last_alert_received, last_alert_sent;        // level << 8 | description, or -1

@@ -97,6 +97,21 @@ struct SSLConnection: ~Copyable {
         unsafe transport.pointee.out_capacity = output.count
     }
 
+    /// Has one step give its output to a sink before the window.
+    mutating func setSink(_ sink: CiphertextSink) {
+        unsafe transport.pointee.sink = sink.send
+        unsafe transport.pointee.sink_descriptor = sink.descriptor
+        unsafe transport.pointee.sink_result = 0
+    }
+
+    /// Takes the sink back.
+    ///
+    /// - Returns: 0 when it took everything, 1 when not, otherwise its negative errno.
+    mutating func takeSinkResult() -> Int {
+        unsafe transport.pointee.sink = nil
+        return unsafe transport.pointee.sink_result
+    }
+
     /// Takes the windows back.
     ///
     /// - Returns: Input bytes consumed, and the new number of output bytes.
