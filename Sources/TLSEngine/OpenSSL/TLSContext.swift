@@ -23,6 +23,8 @@ public final class TLSContext: Sendable {
     let versions: ClosedRange<ProtocolVersion>
     /// Whether there is any anchor to verify a peer against.
     let hasAnchors: Bool
+    /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
+    var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
