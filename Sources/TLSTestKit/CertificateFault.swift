@@ -64,7 +64,9 @@ public struct CertificateFault: Sendable, Hashable, CaseIterable, CustomStringCo
         guard authority.certificateDER == authority.rootDER else {
             throw TestKitError(.invalidRecipe, "a fault needs a root to be made under")
         }
-        return try make(FaultStage(root: authority, host: host))
+        var scenario = try make(FaultStage(root: authority, host: host))
+        scenario.versions = (versions.min() ?? .tls12)...(versions.max() ?? .tls13)
+        return scenario
     }
 
     /// The name.
@@ -94,18 +96,24 @@ public struct FaultScenario: Sendable {
     public var host: String
     /// The OCSP response that the server staples; nil for none.
     public var staple: OCSPAnswer?
+    /// The protocol versions that can show it.
+    public var versions: ClosedRange<ProtocolVersion> = .tls12 ... .tls13
     /// The authority's time when this was made, in seconds since 1970: when to verify.
     public let unixSeconds: Int64
 
     /// Makes an in-memory server that presents the certificate unchecked.
     ///
-    /// - Parameter versions: The protocol versions to speak.
-    /// - Returns: The server.
+    /// - Returns: The server, which speaks ``versions``.
     /// - Throws: ``TestKitError`` `.openSSL`.
-    public func server(
-        versions: ClosedRange<ProtocolVersion> = .tls12 ... .tls13
-    ) throws(TestKitError) -> UncheckedServer {
+    public func server() throws(TestKitError) -> UncheckedServer {
         try UncheckedServer(certificate, versions: versions, staple: staple)
+    }
+
+    /// Trust in ``anchorsDER`` at ``unixSeconds``, for clients of this package.
+    ///
+    /// - Throws: ``TLSError`` `.invalidCertificate`.
+    public var trust: TrustPolicy {
+        get throws(TLSError) { try TrustPolicy(trusting: anchorsDER, at: unixSeconds) }
     }
 }
 

@@ -44,12 +44,12 @@ struct ClientCertificateTests {
     func meet(_ row: ClientRow) async throws -> (client: SocketError?, server: ServerView) {
         let authority = try Authority.shared()
         var options = SocketListenerInit(type: .tls, local: SocketAddress("127.0.0.1", port: 0))
-        options.identity = try identity(authority.root.issue("a.test"))
+        options.identity = try authority.root.issue("a.test").tlsIdentity
         options.clientAuthentication = row.demand
         options.minimumVersion = row.version
         options.maximumVersion = row.version
         options.limits.handshake = patience
-        options.trust = try authority.trust()
+        options.trust = try authority.root.trust
         let listener = try SocketListener(options)
         let (views, seen) = AsyncStream<ServerView>.makeStream()
         async let serving: Void = listener.serve(
@@ -62,7 +62,7 @@ struct ClientCertificateTests {
         )
         let certificate = try row.fault.certificate(under: authority.root)
         let scenario = try CertificateFault.wrongHost.scenario(under: authority.root)
-        let own = try certificate.map(identity)
+        let own = try certificate?.tlsIdentity
         let error = try await verdictOfClient(scenario, at: listener.localAddress) {
             $0.servername = "a.test"
             $0.identity = own
@@ -72,13 +72,6 @@ struct ClientCertificateTests {
         await listener.close()
         try await serving
         return (error, view)
-    }
-
-    private func identity(_ issued: IssuedCertificate) throws -> TLSIdentity {
-        try TLSIdentity(
-            certificate: Array(issued.chainPEM.utf8),
-            privateKey: Array(issued.privateKeyPEM.utf8)
-        )
     }
 
     @Test(

@@ -24,33 +24,23 @@ struct Authority: Sendable {
         self.clock = clock
         root = try TestCA(now: { clock.unixSeconds })
     }
-
-    /// Trust in this root at its own time.
-    func trust(_ anchors: [[UInt8]]? = nil) throws -> TrustPolicy {
-        let ders = anchors ?? [root.rootDER]
-        var policy = TrustPolicy(anchors: try ders.map { try Certificate(der: $0) })
-        policy.verificationTime = UnixTime(seconds: clock.unixSeconds)
-        return policy
-    }
 }
 
 /// Serves a scenario to every connection while `body` runs.
 ///
 /// - Parameters:
 ///   - scenario: What to present.
-///   - versions: The protocol versions to speak.
 ///   - body: Receives the address while the server runs.
 /// - Returns: What `body` returns.
 /// - Throws: What `body` throws, or what ends the listener.
 func withFaultServer<Value: Sendable>(
     _ scenario: FaultScenario,
-    _ versions: ClosedRange<ProtocolVersion>,
     _ body: (SocketAddress) async throws -> Value
 ) async throws -> Value {
     let options = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
     let listener = try SocketListener(options)
     async let serving: Void = listener.serve { socket in
-        var server = try scenario.server(versions: versions)
+        var server = try scenario.server()
         while let bytes = try await socket.read() {
             try await socket.write(server.receive(bytes))
             if server.failure != nil { break }
@@ -76,10 +66,9 @@ func verdictOfClient(
     at address: SocketAddress,
     _ configure: (inout SocketInit) -> Void = { _ in }
 ) async throws -> SocketError? {
-    let authority = try Authority.shared()
     var options = SocketInit(type: .tls, remote: address)
     options.limits.handshake = patience
-    options.trust = try authority.trust(scenario.anchorsDER)
+    options.trust = try scenario.trust
     if scenario.host != "127.0.0.1" { options.servername = scenario.host }
     configure(&options)
     let socket = try Socket(options)

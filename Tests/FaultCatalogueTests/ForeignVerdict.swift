@@ -30,7 +30,7 @@ enum ForeignVerifier: String, CaseIterable, Sendable {
         let (code, output) = try await run(arguments(scenario, files, port), files)
         switch self {
         case .verify, .sClient:
-            let number = try number(in: output, after: "error (?:num=)?(\\d+)|verify error:num=(\\d+)")
+            let number = try number(in: output, after: "error (?:num=)?(\\d+)|:num=(\\d+)")
             if let number { return "refused \(number)" }
             return code == 0 ? "accepted" : "refused"
         case .curl:
@@ -48,23 +48,28 @@ enum ForeignVerifier: String, CaseIterable, Sendable {
         let isAddress = scenario.host == "127.0.0.1"
         let name = [isAddress ? "-verify_ip" : "-verify_hostname", scenario.host]
         let strict = ["-x509_strict", "-purpose", "sslserver", "-auth_level", "2"]
+        var words: [String]
         switch self {
         case .verify:
-            return ["openssl", "verify", "-CAfile", files.anchors, "-untrusted", files.others]
-                + strict + name + [files.leaf]
+            words = ["openssl", "verify", "-CAfile", files.anchors, "-untrusted", files.others]
+            words += strict + name + [files.leaf]
         case .sClient:
-            let servername = isAddress ? ["-noservername"] : ["-servername", scenario.host]
-            return ["openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-CAfile", files.anchors]
-                + ["-verify_return_error"] + strict + name + servername
+            words = [
+                "openssl", "s_client", "-connect", "127.0.0.1:\(port)", "-verify_return_error",
+            ]
+            words += ["-CAfile", files.anchors] + strict + name
+            words += isAddress ? ["-noservername"] : ["-servername", scenario.host]
         case .curl:
-            let url = isAddress ? "https://127.0.0.1:\(port)/" : "https://\(scenario.host)/"
-            return ["curl", "-sS", "--noproxy", "*", "--max-time", "20", "--cacert", files.anchors]
-                + ["--connect-to", "\(scenario.host):443:127.0.0.1:\(port)", url]
+            words = ["curl", "-sS", "--noproxy", "*", "--max-time", "20"]
+            words += ["--cacert", files.anchors]
+            words += ["--connect-to", "\(scenario.host):443:127.0.0.1:\(port)"]
+            words += [isAddress ? "https://127.0.0.1:\(port)/" : "https://\(scenario.host)/"]
         case .gnutls:
-            let servername = isAddress ? ["--disable-sni"] : ["--sni-hostname", scenario.host]
-            return ["gnutls-cli", "--x509cafile", files.anchors, "--port", "\(port)"]
-                + servername + ["--verify-hostname", scenario.host, "127.0.0.1"]
+            words = ["gnutls-cli", "--x509cafile", files.anchors, "--port", "\(port)"]
+            words += isAddress ? ["--disable-sni"] : ["--sni-hostname", scenario.host]
+            words += ["--verify-hostname", scenario.host, "127.0.0.1"]
         }
+        return words
     }
 
     private func number(in output: String, after pattern: String) throws -> String? {

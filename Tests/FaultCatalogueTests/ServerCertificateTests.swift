@@ -22,9 +22,11 @@ struct ServerCertificateTests {
     @Test("the client does what the catalogue says", arguments: Row.all)
     func verdict(_ row: Row) async throws {
         let authority = try Authority.shared()
-        let scenario = try row.fault.scenario(under: authority.root)
-        let error = try await withFaultServer(scenario, row.version...row.version) { address in
-            try await verdictOfClient(scenario, at: address)
+        var scenario = try row.fault.scenario(under: authority.root)
+        scenario.versions = row.version...row.version
+        let served = scenario
+        let error = try await withFaultServer(served) { address in
+            try await verdictOfClient(served, at: address)
         }
         #expect(
             CertificateFault.Verdict(error) == row.fault.verdict,
@@ -40,8 +42,10 @@ struct ServerCertificateTests {
         for version in [ProtocolVersion.tls12, .tls13] {
             var scenario = try CertificateFault.wrongHost.scenario(under: authority.root)
             scenario.certificate = try authority.root.issue("a.test")
-            let error = try await withFaultServer(scenario, version...version) { address in
-                try await verdictOfClient(scenario, at: address)
+            scenario.versions = version...version
+            let served = scenario
+            let error = try await withFaultServer(served) { address in
+                try await verdictOfClient(served, at: address)
             }
             #expect(error == nil)
         }
