@@ -52,7 +52,6 @@ private struct Downstream: ~Copyable {
             [
                 command, option, "--package-path", directory.path,
                 "--scratch-path", directory.appending(path: ".build").path,
-                "--disable-index-store",
             ],
             log: directory.appending(path: "\(command).log").path
         )

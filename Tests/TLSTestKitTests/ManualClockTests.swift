@@ -81,7 +81,8 @@ struct ManualClockTests {
         for (name, seconds) in [("c", 2), ("a", 1), ("d", 2), ("b", 1), ("e", 9)] {
             tasks.append(
                 Task {
-                    try await clock.sleep(for: .seconds(seconds))
+                    // Not `sleep(for:)` of the standard library, which leaves the actor meanwhile.
+                    try await clock.sleep(until: .init(offset: .seconds(seconds)))
                     woken.append(name)
                 }
             )
