@@ -52,7 +52,7 @@ public struct TLSPolicy: Hashable, Sendable {
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
     ///
     /// A client that reads RFC 5280 strictly asks in any case: a certificate that demands a staple is
-    /// refused without one, which only who asked can tell (RFC 7633 §4.2.3.1).
+    /// refused without one, which only who asked can tell (RFC 7633).
     /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
     public var requestsOCSPStaple = false
     /// What the peer may cost.

@@ -70,7 +70,7 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     /// The leaf's key usage does not allow the signature that the handshake needs
     /// (RFC 8446 §4.4.2.2, RFC 5246 §7.4.2).
     public static let keyMayNotSign = VerificationCode(rawValue: 1006)
-    /// The certificate demands a stapled OCSP response, and none came (RFC 7633 §4.2.3.1).
+    /// The certificate demands a stapled OCSP response, and none came (RFC 7633).
     public static let stapleMissing = VerificationCode(rawValue: 1007)
     /// A key in the chain is of a kind that TLS 1.3 has no signatures of: DSA (RFC 8446 §4.2.3).
     public static let obsoleteKey = VerificationCode(rawValue: 1008)

@@ -32,7 +32,7 @@ extension CertificateRecipe.CertificateExtension {
         return Self(oid: "2.5.29.30", isCritical: true, der: writer.bytes)
     }
 
-    /// The TLS feature extension that demands a stapled OCSP response (RFC 7633 §4.1).
+    /// The TLS feature extension that demands a stapled OCSP response (RFC 7633).
     public static let mustStaple = Self(
         oid: "1.3.6.1.5.5.7.1.24",
         der: [0x30, 0x03, 0x02, 0x01, 0x05]  // a list of one: extension 5, status_request

@@ -245,7 +245,7 @@ extension CertificateFault {
         return try stage.leaf(below: middle)
     }
 
-    /// Twelve certificates from leaf to root: the most that ``TLSLimits`` allow by default.
+    /// Twelve certificates from leaf to root: the most that `TLSLimits` allow by default.
     public static let chainOf12 = CertificateFault(
         "chainOf12",
         "twelve certificates from leaf to root",
@@ -254,7 +254,7 @@ extension CertificateFault {
         try stage.leaf(below: try stage.tower(of: 10))
     }
 
-    /// One certificate more than ``TLSLimits`` allow by default.
+    /// One certificate more than `TLSLimits` allow by default.
     public static let chainTooLong = CertificateFault(
         "chainTooLong",
         "thirteen certificates from leaf to root",
@@ -273,7 +273,7 @@ extension CertificateFault {
         stage.scenario(try stage.root.issue(stage.recipe { $0.fill(96_000) }))
     }
 
-    /// More bytes of certificates than ``TLSLimits`` allow by default.
+    /// More bytes of certificates than `TLSLimits` allow by default.
     public static let oversizedChain = CertificateFault(
         "oversizedChain",
         "the certificates have 120 KB",

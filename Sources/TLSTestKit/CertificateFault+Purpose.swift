@@ -107,7 +107,7 @@ extension CertificateFault {
         return try stage.leaf(below: middle)
     }
 
-    /// Demands a stapled OCSP response, and comes without (RFC 7633 §4.2.3.1).
+    /// Demands a stapled OCSP response, and comes without (RFC 7633).
     public static let mustStapleWithout = CertificateFault(
         leaf: "mustStapleWithout",
         "the leaf demands a staple that is not there",

@@ -111,7 +111,7 @@ public struct FaultScenario: Sendable {
 
     /// Trust in ``anchorsDER`` at ``unixSeconds``, for clients of this package.
     ///
-    /// - Throws: ``TLSError`` `.invalidCertificate`.
+    /// - Throws: `TLSError` `.invalidCertificate`.
     public var trust: TrustPolicy {
         get throws(TLSError) { try TrustPolicy(trusting: anchorsDER, at: unixSeconds) }
     }

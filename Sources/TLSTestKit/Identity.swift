@@ -5,7 +5,7 @@ public import TLSEngine
 extension IssuedCertificate {
     /// The certificate, its chain and its key, as this package's clients and servers take them.
     ///
-    /// - Throws: ``TestKitError`` `.openSSL`, or ``TLSError`` for what no sound program would load.
+    /// - Throws: ``TestKitError`` `.openSSL`, or `TLSError` for what no sound program would load.
     public var tlsIdentity: TLSIdentity {
         get throws {
             try TLSIdentity(
@@ -19,7 +19,7 @@ extension IssuedCertificate {
 extension TestCA {
     /// Trust in this authority's root at this authority's time.
     ///
-    /// - Throws: ``TLSError`` `.invalidCertificate`.
+    /// - Throws: `TLSError` `.invalidCertificate`.
     public var trust: TrustPolicy {
         get throws(TLSError) { try TrustPolicy(trusting: [rootDER], at: now()) }
     }

@@ -15,7 +15,7 @@ let differenceNotes: [String: String] = [
         "RFC 8446 §4.4.2.2 demands digitalSignature; OpenSSL takes any bit that TLS ever used",
     "caAsServer": "A rule of this package: an authority's key has no business on a server",
     "mustStapleWithout":
-        "RFC 7633 §4.2.3.1; OpenSSL and curl do not read the extension, GnuTLS does",
+        "RFC 7633; OpenSSL and curl do not read the extension, GnuTLS does",
     "chainTooLong": "The default of `TLSLimits.certificateChainDepth` is 10, OpenSSL's is 100",
     "oversizedChain": "`TLSLimits.certificateChainBytes` and OpenSSL's own default are 100 KiB; "
         + "`openssl verify` reads files, GnuTLS allows more",
@@ -39,6 +39,6 @@ let differenceNotes: [String: String] = [
 
 private let commonName =
     "Without a DNS name among the alternative names the others fall back to "
-    + "the common name, which RFC 9525 §1.2 rules out"
+    + "the common name, which RFC 9525 rules out"
 private let form = "RFC 5280 is held to the letter here and under `-x509_strict`, not by default"
 private let serial = "RFC 5280 §4.1.2.2; the others do not look at serial numbers"
