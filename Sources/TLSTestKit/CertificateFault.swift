@@ -64,7 +64,7 @@ public struct CertificateFault: Sendable, Hashable, CaseIterable, CustomStringCo
         guard authority.certificateDER == authority.rootDER else {
             throw TestKitError(.invalidRecipe, "a fault needs a root to be made under")
         }
-        var scenario = try make(FaultStage(root: authority, host: host))
+        var scenario = try make(FaultStage(root: authority.stopped, host: host))
         scenario.versions = (versions.min() ?? .tls12)...(versions.max() ?? .tls13)
         return scenario
     }

@@ -51,6 +51,7 @@ public struct RevocationFault: Sendable, Hashable, CaseIterable, CustomStringCon
         under authority: TestCA,
         host: String = "a.test"
     ) throws(TestKitError) -> RevocationScenario {
+        let authority = authority.stopped
         let leaf = try authority.issue(.server([.dns(host)]))
         let id = try OCSPCertificateID(of: leaf, issuedBy: authority)
         let nonce: [UInt8] = Array(0x10...0x1F)

@@ -165,6 +165,13 @@ public struct TestCA: Sendable, CustomStringConvertible {
         TestCA(actingAs: try issue(recipe), now: now)
     }
 
+    /// This authority at this moment: its clock stands still, so that what belongs together is
+    /// issued within the same second.
+    var stopped: TestCA {
+        let moment = now()
+        return TestCA(actingAs: identity, now: { moment })
+    }
+
     /// The DER of this authority's certificate.
     public var certificateDER: [UInt8] { identity.certificateDER }
 

@@ -276,6 +276,41 @@ struct VerificationTests {
         expectRefusal(try judge(issued), .nameNotInALabels)
     }
 
+    @Test("a key that may only decipher serves where TLS 1.2 deciphers with it, and nowhere else")
+    func keyThatDeciphers() throws {
+        let certificate = try issue {
+            $0.key = .rsa2048
+            $0.keyUsage = .exactly([.keyEncipherment])
+        }
+        let deciphering = try judge(certificate) {
+            $0.allowOnly(.tls12)
+            $0.cipherAlgorithms = ["TLS_RSA_WITH_AES_128_GCM_SHA256"]
+        }
+        #expect(deciphering.isReady)
+        let signing = try judge(certificate) {
+            $0.allowOnly(.tls12)
+            $0.cipherAlgorithms = ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]
+        }
+        expectRefusal(signing, .keyMayNotSign)
+        expectRefusal(try judge(certificate) { $0.allowOnly(.tls13) }, .keyMayNotSign)
+        let lenient = TrustPolicy {
+            $0.anchors = .certificates([fixtures.root])
+            $0.strictness = .lenient(because: "an old CA")
+        }
+        #expect(try judge(certificate, trust: lenient) { $0.allowOnly(.tls13) }.isReady)
+    }
+
+    @Test("a lenient policy asks for no staple, and lets in what demands one", arguments: versions)
+    func lenientStaple(_ version: ProtocolVersion) throws {
+        let lenient = { (trust: inout TrustPolicy) in
+            trust.strictness = .lenient(because: "an old server")
+        }
+        let policy = { (policy: inout TLSPolicy) in policy.allowOnly(version) }
+        let (_, pair) = try judge(.mustStapleWithout, trust: lenient, policy: policy)
+        #expect(pair.isReady)
+        #expect(pair.facts(.client).report.isPeerTrusted)
+    }
+
     @Test("what OpenSSL's strict mode refuses is let in by a lenient policy")
     func strictness() throws {
         let issued = try issue { $0.authorityKeyIdentifier = .omitted }
