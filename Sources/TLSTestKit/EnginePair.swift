@@ -59,7 +59,7 @@ public final class EnginePair {
     ///   - remoteName: The name or IP address the client connects to.
     ///   - servername: The name the client sends; nil for the default, empty for none.
     ///   - tamper: Changes bytes on their way.
-    /// - Throws: ``TLSError`` `.invalidServername`.
+    /// - Throws: `TLSError` `.invalidServername`.
     public init(
         client: TLSContext,
         server: TLSContext,

@@ -17,7 +17,7 @@ public struct TestCA: Sendable, CustomStringConvertible {
     /// The authority's own certificate, chain and key.
     public let identity: IssuedCertificate
     /// The clock that relative validities count from, in seconds since 1970.
-    private let now: @Sendable () -> Int64
+    let now: @Sendable () -> Int64
 
     /// Makes a root authority.
     ///
@@ -163,6 +163,13 @@ public struct TestCA: Sendable, CustomStringConvertible {
     /// - Throws: ``TestKitError`` of any code but `.fileSystem`.
     public func intermediate(_ recipe: CertificateRecipe) throws(TestKitError) -> TestCA {
         TestCA(actingAs: try issue(recipe), now: now)
+    }
+
+    /// This authority at this moment: its clock stands still, so that what belongs together is
+    /// issued within the same second.
+    var stopped: TestCA {
+        let moment = now()
+        return TestCA(actingAs: identity, now: { moment })
     }
 
     /// The DER of this authority's certificate.

@@ -11,7 +11,11 @@ private struct Downstream: ~Copyable {
     static let root = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
-    init(_ snippets: [Snippet]) throws {
+    /// - Parameters:
+    ///   - snippets: Programs.
+    ///   - tests: Files of tests, which belong to one target.
+    /// - Throws: `CocoaError` when a file cannot be read or written.
+    init(_ snippets: [Snippet], tests: [Snippet]) throws {
         let files = FileManager.default
         directory = files.temporaryDirectory.appending(path: "downstream-\(UUID().uuidString)")
         let fixture = Self.root.appending(path: "Tests/PackageTests/Fixtures/Downstream")
@@ -30,19 +34,26 @@ private struct Downstream: ~Copyable {
                     encoding: .utf8
                 )
         }
+        for test in tests {
+            let file = directory.appending(path: "Tests/KitTests/\(test.name).swift")
+            try test.code.write(to: file, atomically: true, encoding: .utf8)
+        }
     }
 
     deinit { try? FileManager.default.removeItem(at: directory) }
 
-    func build() async throws -> CommandResult {
+    func build() async throws -> CommandResult { try await swift("build", "--build-tests") }
+
+    func test() async throws -> CommandResult { try await swift("test", "--skip-build") }
+
+    private func swift(_ command: String, _ option: String) async throws -> CommandResult {
         try await runCommand(
             "swift",
             [
-                "build", "--package-path", directory.path,
+                command, option, "--package-path", directory.path,
                 "--scratch-path", directory.appending(path: ".build").path,
-                "--disable-index-store",
             ],
-            log: directory.appending(path: "build.log").path
+            log: directory.appending(path: "\(command).log").path
         )
     }
 
@@ -58,7 +69,22 @@ private struct Downstream: ~Copyable {
 // A build from nothing takes about a minute, more under a sanitizer's load.
 @Suite("A package that depends on this one", .timeLimit(.minutes(10)))
 struct DownstreamTests {
-    @Test("`import Sockets` reaches all that users need; the README's programs build, and run")
+    /// The programs of the kit's articles.
+    private static func articles() throws -> [Snippet] {
+        try ["TestingAClient", "TestingAServer"].flatMap { name in
+            let path = "Sources/TLSTestKit/TLSTestKit.docc/\(name).md"
+            let url = Downstream.root.appending(path: path)
+            let text = try String(contentsOf: url, encoding: .utf8)
+            return try Snippet.all(in: text, allowsFragments: true)
+        }
+    }
+
+    @Test(
+        """
+        `import Sockets` reaches all that users need; the README's programs build, and run; so do \
+        the test kit's articles, under Swift Testing and beside XCTest
+        """
+    )
     func buildsAndRuns() async throws {
         let readme = Downstream.root.appending(path: "README.md")
         let text = try #require(
@@ -71,7 +97,9 @@ struct DownstreamTests {
         #expect(names.count == snippets.count, "two snippets have one name")
         let offline = snippets.filter(\.runsOffline)
         #expect(!offline.isEmpty)
-        let downstream = try Downstream(snippets)
+        let articles = try Self.articles()
+        #expect(articles.map(\.name) == ["ClientVerdicts", "ServerVerdicts"])
+        let downstream = try Downstream(snippets, tests: articles)
         let build = try await downstream.build()
         try #require(build.exitCode == 0, "\(build.complaints)")
         let reach = try await downstream.run("reach")
@@ -82,6 +110,10 @@ struct DownstreamTests {
             #expect(result.exitCode == 0, "\(snippet.name): \(result.output)")
             #expect(!result.output.isEmpty, "\(snippet.name) says nothing")
         }
+        let tests = try await downstream.test()
+        #expect(tests.exitCode == 0, "\(tests.output.suffix(4000))")
+        #expect(tests.output.contains("Executed 2 tests, with 0 failures"))
+        #expect(tests.output.contains("Test run with 2 tests in 0 suites passed"))
     }
 }
 

@@ -15,8 +15,15 @@ struct Snippet: Hashable, Sendable {
     /// One is written as `<!-- snippet: name -->`, then a block of Swift. Blocks that begin with
     /// `// Package.swift` are parts of a manifest, and no programs.
     ///
+    /// - Parameters:
+    ///   - markdown: The text.
+    ///   - allowsFragments: Whether blocks without a name are left alone.
+    /// - Returns: The programs.
     /// - Throws: ``UnreadableSnippet`` when there is no block behind a name, or one behind no name.
-    static func all(in markdown: String) throws -> [Snippet] {
+    static func all(
+        in markdown: String,
+        allowsFragments: Bool = false
+    ) throws -> [Snippet] {
         var found: [Snippet] = []
         var name: String?
         var code: [Substring]?
@@ -29,7 +36,7 @@ struct Snippet: Hashable, Sendable {
                 let text = lines.joined(separator: "\n") + "\n"
                 if let name {
                     found.append(Snippet(name: name, code: text))
-                } else if !text.hasPrefix("// Package.swift\n") {
+                } else if !allowsFragments, !text.hasPrefix("// Package.swift\n") {
                     throw UnreadableSnippet(description: "a block of Swift has no name before it")
                 }
                 (name, code) = (nil, nil)

@@ -75,22 +75,22 @@ struct ManualClockTests {
     @Test("one turn wakes in order of deadline, then of arrival")
     @MainActor
     func order() async throws {
-        // All sleepers live on one actor, so they run in the order they are woken.
-        var woken: [String] = []
-        var tasks: [Task<Void, any Error>] = []
-        for (name, seconds) in [("c", 2), ("a", 1), ("d", 2), ("b", 1), ("e", 9)] {
-            tasks.append(
-                Task {
-                    try await clock.sleep(for: .seconds(seconds))
-                    woken.append(name)
-                }
-            )
-            try await clock.waitForSleepers(tasks.count)
+        // All sleepers live on one actor, so they run in the order they are woken. Nobody awaits
+        // their tasks: that would raise a task's priority and so change its place in line.
+        let (woken, wake) = AsyncStream<String>.makeStream()
+        let sleepers = [("c", 2), ("a", 1), ("d", 2), ("b", 1), ("e", 9)]
+        for (count, (name, seconds)) in sleepers.enumerated() {
+            Task {
+                // Not `sleep(for:)` of the standard library, which leaves the actor meanwhile.
+                try await clock.sleep(until: .init(offset: .seconds(seconds)))
+                wake.yield(name)
+            }
+            try await clock.waitForSleepers(count + 1)
         }
         clock.advance(by: .seconds(9))
-        // In the order of waking: a task that is awaited may be given precedence over others.
-        for index in [1, 3, 0, 2, 4] { try await tasks[index].value }
-        #expect(woken == ["a", "b", "c", "d", "e"])
+        var names: [String] = []
+        for await name in woken.prefix(sleepers.count) { names.append(name) }
+        #expect(names == ["a", "b", "c", "d", "e"])
     }
 
     @Test("cancelling a sleeper wakes it with CancellationError and leaves the others asleep")

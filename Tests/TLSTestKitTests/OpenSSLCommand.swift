@@ -1,4 +1,8 @@
+// Runs the `openssl` program, spawned by hand: Foundation's `Process.run` has been seen to crash
+// while other tests of the same process open and close descriptors.
+
 import Foundation
+import Glibc
 import TLSTestKit
 import Testing
 
@@ -13,20 +17,26 @@ struct OpenSSLCommand {
     }
 
     init(_ arguments: [String], input: String = "") throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl"] + arguments
-        let (stdin, stdout) = (Pipe(), Pipe())
-        process.standardInput = stdin
-        process.standardOutput = stdout
-        process.standardError = stdout
-        try process.run()
-        // Inputs are a few kilobytes, less than a pipe holds.
-        try stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-        try stdin.fileHandleForWriting.close()
-        let data = try stdout.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        exitCode = process.terminationStatus
+        let directory = try TemporaryDirectory()
+        let (inPath, outPath) = (directory.path + "/in", directory.path + "/out")
+        try Data(input.utf8).write(to: URL(fileURLWithPath: inPath))
+
+        var files = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&files)
+        defer { unsafe posix_spawn_file_actions_destroy(&files) }
+        unsafe posix_spawn_file_actions_addopen(&files, 0, inPath, O_RDONLY, 0)
+        unsafe posix_spawn_file_actions_addopen(&files, 1, outPath, O_WRONLY | O_CREAT, 0o600)
+        unsafe posix_spawn_file_actions_adddup2(&files, 1, 2)
+
+        var words = unsafe (["openssl"] + arguments).map { unsafe strdup($0) } + [nil]
+        defer { unsafe words.forEach { unsafe free($0) } }
+        var child: pid_t = 0
+        try #require(unsafe posix_spawnp(&child, "openssl", &files, nil, &words, environ) == 0)
+        var status: CInt = -1
+        while unsafe waitpid(child, &status, 0) == -1, errno == EINTR {}
+        // The low seven bits are the signal that ended it, the next byte its exit code.
+        exitCode = status & 0x7F == 0 ? status >> 8 & 0xFF : -1
+        let data = try Data(contentsOf: URL(fileURLWithPath: outPath))
         output = String(decoding: data, as: UTF8.self)
     }
 }

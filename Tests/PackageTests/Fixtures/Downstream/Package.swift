@@ -1,6 +1,7 @@
 // swift-tools-version: 6.3
 // A package of somebody else's: it depends on this one by path, as a user's does by URL. Each folder
-// under Sources is one program; the tests add one for every snippet of the README.
+// under Sources is one program; the tests add one for every snippet of the README. Tests has the test
+// kit under XCTest; the tests add the articles' programs, which use Swift Testing.
 
 import Foundation
 import PackageDescription
@@ -35,5 +36,11 @@ let package = Package(
             },
             swiftSettings: settings
         )
-    }
+    } + [
+        .testTarget(
+            name: "KitTests",
+            dependencies: allProducts.map { .product(name: $0, package: "swift-sockets") },
+            swiftSettings: settings
+        )
+    ]
 )
