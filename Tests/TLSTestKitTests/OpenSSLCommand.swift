@@ -36,9 +36,21 @@ struct OpenSSLCommand {
         while unsafe waitpid(child, &status, 0) == -1, errno == EINTR {}
         // The low seven bits are the signal that ended it, the next byte its exit code.
         exitCode = status & 0x7F == 0 ? status >> 8 & 0xFF : -1
-        let data = try Data(contentsOf: URL(fileURLWithPath: outPath))
-        output = String(decoding: data, as: UTF8.self)
+        output = String(decoding: try readFile(outPath), as: UTF8.self)
     }
+}
+
+/// The bytes of a file; `Data(contentsOf:)` leaks its buffer when the file is empty.
+private func readFile(_ path: String) throws -> [UInt8] {
+    let descriptor = unsafe open(path, O_RDONLY)
+    try #require(descriptor >= 0)
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 16384)
+    while case let count = unsafe read(descriptor, &buffer, buffer.count), count > 0 {
+        bytes += buffer[..<count]
+    }
+    return bytes
 }
 
 /// What `openssl verify -x509_strict` says about a certificate.
