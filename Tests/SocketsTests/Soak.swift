@@ -5,6 +5,7 @@ import Synchronization
 import TLSEngine
 import TLSTestKit
 
+@testable import SocketCore
 @testable import Sockets
 
 /// How a connection of a soak ends.
@@ -22,8 +23,6 @@ final class Soak: Sendable {
     private let wires: [Wire] = [.tcp, .tls12, .tls13]
     private let listeners: [SocketListener]
     private let servers: [Task<Void, Never>]
-    /// A server that is played by hand.
-    private let raw: RawServer
     private let refusing: SocketAddress
     private let faults: [SoakFault]
     private let leak: Int
@@ -39,7 +38,6 @@ final class Soak: Sendable {
     init(_ faults: [SoakFault], leak: Int) async throws {
         self.faults = faults
         self.leak = leak
-        raw = try RawServer()
         refusing = try await makeRefusingAddress()
         listeners = try wires.map { wire in
             try makeListener(wire) {
@@ -79,15 +77,34 @@ final class Soak: Sendable {
             }
             try await group.waitForAll()
         }
+        try await settle()
+    }
+
+    /// Waits until nothing is under way.
+    private func settle() async throws {
+        // Who left at once may be in the kernel's queue still. One who comes behind them and is
+        // answered shows that they were taken.
+        for (wire, listener) in zip(wires, listeners) {
+            try await converse(.clean, wire, listener.localAddress)
+        }
         await until { self.listeners.allSatisfy { $0.core.aliveCount == 0 } }
+        // Connections that linger have ended, and still have their descriptors.
+        await until { self.watched == self.listeners.count }
         await until { self.alive.withLock { $0.allSatisfy { $0.connection == nil } } }
         alive.withLock { $0 = [] }
     }
 
+    /// Descriptors that event loops watch.
+    private var watched: Int {
+        EventLoopGroup.shared.loops.reduce(0) { $0 + $1.sources.count }
+    }
+
     /// What is left though nothing is under way.
     var residue: String {
-        let handed = listeners.map(\.core.aliveCount).reduce(0, +) + raw.listener.core.aliveCount
-        return handed == 0 ? "" : "\(handed) connections of listeners are left"
+        let handed = listeners.map(\.core.aliveCount).reduce(0, +)
+        guard handed == 0 else { return "\(handed) connections of listeners are left" }
+        let left = watched - listeners.count
+        return left == 0 ? "" : "\(left) descriptors are watched that should be closed"
     }
 
     private func connect(_ number: Int) async throws {

@@ -298,10 +298,7 @@ final class Log<Value: Sendable>: Sendable {
     }
 }
 
-/// Something that happens once, and whoever waits for it.
-///
-/// No `AsyncStream`: one whose end comes from another thread stays behind in memory, which a soak
-/// would take for the library's leak.
+/// Something that happens once, and whoever waits for it, from any number of tasks.
 final class Gate: Sendable {
     private struct State {
         var isOpen = false
