@@ -59,6 +59,13 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     /// There is no trust anchor at all; reported under ``TrustPolicy/acceptAnything(because:)``,
     /// since another policy without anchors makes no context.
     public static let noAnchors = VerificationCode(rawValue: 1005)
+    /// The leaf's key usage does not allow the signature that the handshake needs
+    /// (RFC 8446 §4.4.2.2, RFC 5246 §7.4.2).
+    public static let keyMayNotSign = VerificationCode(rawValue: 1006)
+    /// The certificate demands a stapled OCSP response, and none came (RFC 7633 §4.2.3.1).
+    public static let stapleMissing = VerificationCode(rawValue: 1007)
+    /// A key in the chain is of a kind that TLS 1.3 has no signatures of: DSA (RFC 8446 §4.2.3).
+    public static let obsoleteKey = VerificationCode(rawValue: 1008)
 }
 
 extension VerificationCode {
@@ -134,7 +141,11 @@ extension VerificationFailure {
         case .noAnchors: "Install ca-certificates, or give anchors in the trust policy"
         case .unhandledCriticalExtension:
             "Issue it anew without the extension, or with the extension not critical"
-        case .leafKeyTooSmall, .hashTooWeak: "Issue it anew with a current key and hash"
+        case .leafKeyTooSmall, .hashTooWeak, .obsoleteKey:
+            "Issue it anew with a current key and hash"
+        case .keyMayNotSign: "Issue it with the key usage digitalSignature"
+        case .stapleMissing:
+            "Have the server staple, or issue the certificate without the TLS feature extension"
         case .invalidSerialNumber, .alternativeNameNotCritical, .nameNotInALabels:
             "The certificate breaks RFC 5280; issue it anew"
         default:

@@ -133,12 +133,11 @@ extension CertificateRecipe {
             (explicit) throws(TestKitError) in
             try explicit.sequence { (extensions) throws(TestKitError) in
                 for item in list {
-                    try extensions.sequence { (entry) throws(TestKitError) in
-                        try entry.objectIdentifier(item.oid)
-                        // The default is FALSE, and DER leaves defaults out.
-                        if item.isCritical { entry.element(DERWriter.Tag.boolean, [0xFF]) }
-                        entry.element(DERWriter.Tag.octetString, item.der)
-                    }
+                    try extensions.certificateExtension(
+                        item.oid,
+                        isCritical: item.isCritical,
+                        item.der
+                    )
                 }
             }
         }

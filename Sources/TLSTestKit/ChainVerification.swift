@@ -19,6 +19,13 @@ package struct ChainVerification: Sendable {
     package var email: String?
     /// Whether RFC 5280 is held against the chain to the letter (`X509_V_FLAG_X509_STRICT`).
     package var isStrict = true
+    /// The security level that keys and hashes must have (`SSL_CTX_set_security_level`); 0 for any.
+    package var securityLevel: Int32 = 0
+    /// Revocation lists in DER; the leaf is looked for in them if there are any, or if
+    /// ``requiresRevocationList`` is set.
+    package var revocationLists: [[UInt8]] = []
+    /// Whether a revocation list of the leaf's issuer must be there.
+    package var requiresRevocationList = false
 
     package init(anchors: [[UInt8]], unixSeconds: Int64) {
         self.anchors = anchors
@@ -54,33 +61,11 @@ package struct ChainVerification: Sendable {
         let leaf = try ParsedCertificate(first)
         let store = try CertificateStore()
         for anchor in anchors { try store.add(ParsedCertificate(anchor)) }
+        for list in revocationLists { try store.add(revocationList: list) }
         let others = try CertificateStack()
         for other in chain.dropFirst() { try others.push(ParsedCertificate(other)) }
         return try VerifyContext().verify(leaf, store, others, self)
     }
-}
-
-/// Owner of an `X509`.
-@safe
-private struct ParsedCertificate: ~Copyable {
-    let pointer: OpaquePointer
-
-    init(_ der: [UInt8]) throws(TestKitError) {
-        unsafe pointer = try openSSL("parse a certificate") {
-            // d2i_X509 moves the copy of the pointer to the end of what it parsed.
-            unsafe der.withUnsafeBufferPointer { buffer in
-                var position = buffer.baseAddress
-                let parsed = unsafe d2i_X509(nil, &position, buffer.count)
-                if unsafe position == buffer.baseAddress?.advanced(by: buffer.count) {
-                    return unsafe parsed
-                }
-                unsafe X509_free(parsed)
-                return nil
-            }
-        }
-    }
-
-    deinit { unsafe X509_free(pointer) }
 }
 
 /// Owner of an `X509_STORE`.
@@ -99,30 +84,17 @@ private struct CertificateStore: ~Copyable {
         let anchor = unsafe certificate.pointer
         try openSSL(status: "trust a certificate") { unsafe X509_STORE_add_cert(pointer, anchor) }
     }
-}
 
-/// Owner of a `STACK_OF(X509)` and one reference to each certificate in it.
-@safe
-private struct CertificateStack: ~Copyable {
-    let pointer: OpaquePointer
-
-    init() throws(TestKitError) {
-        unsafe pointer = try openSSL("allocate a stack") { unsafe cssl_kit_x509_stack_new() }
-    }
-
-    deinit { unsafe cssl_kit_x509_stack_free(pointer) }
-
-    func push(_ certificate: borrowing ParsedCertificate) throws(TestKitError) {
-        let element = unsafe certificate.pointer
-        try openSSL(status: "share a certificate") { unsafe X509_up_ref(element) }
-        do throws(TestKitError) {
-            try openSSL(status: "grow a stack") {
-                unsafe cssl_kit_x509_stack_push(pointer, element)
+    func add(revocationList der: [UInt8]) throws(TestKitError) {
+        let list = unsafe try openSSL("parse a revocation list") {
+            unsafe der.withUnsafeBufferPointer { buffer in
+                var position = buffer.baseAddress
+                return unsafe d2i_X509_CRL(nil, &position, buffer.count)
             }
-        } catch {
-            unsafe X509_free(element)
-            throw error
         }
+        // The store takes a reference of its own.
+        defer { unsafe X509_CRL_free(list) }
+        try openSSL(status: "add a revocation list") { unsafe X509_STORE_add_crl(pointer, list) }
     }
 }
 
@@ -167,6 +139,12 @@ private struct VerifyContext: ~Copyable {
         if request.isStrict {
             try openSSL(status: "ask for strictness") {
                 unsafe X509_VERIFY_PARAM_set_flags(parameters, cssl_kit_verify_strict())
+            }
+        }
+        unsafe X509_VERIFY_PARAM_set_auth_level(parameters, request.securityLevel)
+        if request.requiresRevocationList || !request.revocationLists.isEmpty {
+            try openSSL(status: "ask for revocation lists") {
+                unsafe X509_VERIFY_PARAM_set_flags(parameters, cssl_kit_verify_crl())
             }
         }
         let purpose: Int32? =

@@ -61,6 +61,46 @@ public struct IssuedCertificate: Sendable, CustomStringConvertible, CustomReflec
         chainDER = [encoded.der] + (sendsIssuer ? authority?.chainDER ?? [] : [])
     }
 
+    /// Changes what a certificate is presented with.
+    private init(
+        _ original: IssuedCertificate,
+        chainDER: [[UInt8]]? = nil,
+        privateKey: PrivateKey? = nil
+    ) {
+        certificateDER = original.certificateDER
+        self.chainDER = chainDER ?? original.chainDER
+        rootDER = original.rootDER
+        serial = original.serial
+        subject = original.subject
+        names = original.names
+        fingerprintSHA256 = original.fingerprintSHA256
+        self.privateKey = privateKey ?? original.privateKey
+        keyIdentifier = original.keyIdentifier
+        keysAbove = original.keysAbove
+    }
+
+    /// Returns the certificate with other certificates behind it.
+    ///
+    /// - Parameter others: What a TLS peer presents behind the certificate, in DER and in this order;
+    ///   not checked.
+    /// - Returns: The same certificate, whose ``chainDER`` is itself and the others.
+    public func presenting(with others: [[UInt8]]) -> IssuedCertificate {
+        IssuedCertificate(self, chainDER: [certificateDER] + others)
+    }
+
+    /// Returns the certificate with a key that seems to fit it and does not.
+    ///
+    /// The key's public half is the certificate's, and that is all that programs compare when they
+    /// load the two; its private half is another, so that every signature made with it is wrong.
+    ///
+    /// - Returns: The same certificate with the key of two halves.
+    /// - Throws: ``TestKitError`` `.invalidRecipe` unless the key is one of P-256, or `.openSSL`.
+    public func withWrongKey() throws(TestKitError) -> IssuedCertificate {
+        let stranger = try PrivateKey(generating: .p256)
+        let mixed = try PrivateKey(publicHalf: privateKey, privateHalf: stranger)
+        return IssuedCertificate(self, privateKey: mixed)
+    }
+
     /// The certificate in PEM.
     public var certificatePEM: String { pemCertificate(certificateDER) }
 
@@ -98,6 +138,15 @@ public struct IssuedCertificate: Sendable, CustomStringConvertible, CustomReflec
         try privateKey.pkcs8PEM(passphrase: passphrase)
     }
 
+    /// Returns the private key in DER, encrypted (`EncryptedPrivateKeyInfo`, RFC 5958 §3).
+    ///
+    /// - Parameter passphrase: The passphrase, used as its UTF-8 bytes.
+    /// - Returns: The DER.
+    /// - Throws: ``TestKitError`` `.openSSL`.
+    public func privateKeyDER(passphrase: String) throws(TestKitError) -> [UInt8] {
+        try privateKey.pkcs8DER(passphrase: passphrase)
+    }
+
     /// The names, serial number and key kind.
     public var description: String { "IssuedCertificate(\(summary))" }
 
@@ -114,9 +163,12 @@ public struct IssuedCertificate: Sendable, CustomStringConvertible, CustomReflec
 }
 
 /// The PEM block of a certificate (RFC 7468 §5).
-private func pemCertificate(_ der: [UInt8]) -> String {
+func pemCertificate(_ der: [UInt8]) -> String { pem(der, label: "CERTIFICATE") }
+
+/// A PEM block (RFC 7468 §3).
+func pem(_ der: [UInt8], label: String) -> String {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var text = Array("-----BEGIN CERTIFICATE-----\n".utf8)
+    var text = Array("-----BEGIN \(label)-----\n".utf8)
     text.reserveCapacity(der.count * 3 / 2 + 64)
     // 48 bytes make a line of 64 characters.
     for lineStart in stride(from: 0, to: der.count, by: 48) {
@@ -136,6 +188,6 @@ private func pemCertificate(_ der: [UInt8]) -> String {
         }
         text.append(UInt8(ascii: "\n"))
     }
-    text.append(contentsOf: "-----END CERTIFICATE-----\n".utf8)
+    text.append(contentsOf: "-----END \(label)-----\n".utf8)
     return String(decoding: text, as: UTF8.self)
 }

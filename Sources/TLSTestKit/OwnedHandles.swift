@@ -14,7 +14,31 @@ struct KeyContext: ~Copyable {
         }
     }
 
+    /// Makes a context whose keys have the parameters of another `EVP_PKEY`, which it keeps alive.
+    init(parameters: OpaquePointer) throws(TestKitError) {
+        unsafe pointer = try openSSL("take over a key's parameters") {
+            unsafe EVP_PKEY_CTX_new_from_pkey(nil, parameters, nil)
+        }
+    }
+
     deinit { unsafe EVP_PKEY_CTX_free(pointer) }
+
+    /// Returns new parameters for keys, which the caller must free.
+    ///
+    /// - Parameter configure: Sets what the parameters depend on; returns OpenSSL's status.
+    /// - Returns: An `EVP_PKEY` without a key.
+    /// - Throws: ``TestKitError`` `.openSSL`.
+    @unsafe
+    func generateParameters(
+        _ configure: (OpaquePointer) -> Int32
+    ) throws(TestKitError) -> OpaquePointer {
+        try openSSL(status: "prepare parameters") { unsafe EVP_PKEY_paramgen_init(pointer) }
+        try openSSL(status: "choose what parameters depend on") { unsafe configure(pointer) }
+        return unsafe try openSSL("make parameters") {
+            var parameters: OpaquePointer?
+            return unsafe EVP_PKEY_paramgen(pointer, &parameters) > 0 ? parameters : nil
+        }
+    }
 
     /// Returns a new key, which the caller must free.
     ///
@@ -114,13 +138,66 @@ struct SecretOutput: ~Copyable {
     }
 }
 
+/// Owner of an `X509`.
+@safe
+struct ParsedCertificate: ~Copyable {
+    let pointer: OpaquePointer
+
+    init(_ der: [UInt8]) throws(TestKitError) {
+        unsafe pointer = try openSSL("parse a certificate") {
+            // d2i_X509 moves the copy of the pointer to the end of what it parsed.
+            unsafe der.withUnsafeBufferPointer { buffer in
+                var position = buffer.baseAddress
+                let parsed = unsafe d2i_X509(nil, &position, buffer.count)
+                if unsafe position == buffer.baseAddress?.advanced(by: buffer.count) {
+                    return unsafe parsed
+                }
+                unsafe X509_free(parsed)
+                return nil
+            }
+        }
+    }
+
+    deinit { unsafe X509_free(pointer) }
+}
+
+/// Owner of a `STACK_OF(X509)` and one reference to each certificate in it.
+@safe
+struct CertificateStack: ~Copyable {
+    let pointer: OpaquePointer
+
+    init() throws(TestKitError) {
+        unsafe pointer = try openSSL("allocate a stack") { unsafe cssl_kit_x509_stack_new() }
+    }
+
+    deinit { unsafe cssl_kit_x509_stack_free(pointer) }
+
+    func push(_ certificate: borrowing ParsedCertificate) throws(TestKitError) {
+        let element = unsafe certificate.pointer
+        try openSSL(status: "share a certificate") { unsafe X509_up_ref(element) }
+        do throws(TestKitError) {
+            try openSSL(status: "grow a stack") {
+                unsafe cssl_kit_x509_stack_push(pointer, element)
+            }
+        } catch {
+            unsafe X509_free(element)
+            throw error
+        }
+    }
+}
+
 /// The SHA-256 of `bytes`.
-func sha256(_ bytes: [UInt8]) throws(TestKitError) -> [UInt8] {
+func sha256(_ bytes: [UInt8]) throws(TestKitError) -> [UInt8] { try digest("SHA256", bytes) }
+
+/// The SHA-1 of `bytes`, which OCSP identifies issuers by.
+func sha1(_ bytes: [UInt8]) throws(TestKitError) -> [UInt8] { try digest("SHA1", bytes) }
+
+private func digest(_ name: String, _ bytes: [UInt8]) throws(TestKitError) -> [UInt8] {
     var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
     var count = 0
     try openSSL(status: "hash") {
         // The target has room for any digest; OpenSSL reports how much it wrote.
-        unsafe EVP_Q_digest(nil, "SHA256", nil, bytes, bytes.count, &digest, &count)
+        unsafe EVP_Q_digest(nil, name, nil, bytes, bytes.count, &digest, &count)
     }
     return Array(digest.prefix(count))
 }

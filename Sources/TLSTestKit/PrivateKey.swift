@@ -14,8 +14,51 @@ final class PrivateKey: Sendable {
     /// Owned: one reference, given back in `deinit`.
     private nonisolated(unsafe) let pointer: OpaquePointer
 
-    init(generating kind: TestKey) throws(TestKitError) {
-        let pointer = unsafe try Self.generate(kind)
+    convenience init(generating kind: TestKey) throws(TestKitError) {
+        unsafe try self.init(owning: try Self.generate(kind), kind)
+    }
+
+    /// Makes a key of ECDSA whose halves belong to two others, so that whoever compares public keys
+    /// finds it fitting and whoever checks a signature does not.
+    ///
+    /// - Parameters:
+    ///   - publicHalf: A key on P-256.
+    ///   - privateHalf: Another key on P-256.
+    /// - Throws: ``TestKitError`` `.openSSL` or `.invalidRecipe`.
+    convenience init(
+        publicHalf: PrivateKey,
+        privateHalf: PrivateKey
+    ) throws(TestKitError) {
+        guard publicHalf.kind == .p256, privateHalf.kind == .p256 else {
+            throw TestKitError(.invalidRecipe, "only keys on P-256 can be put together of halves")
+        }
+        // RFC 5915 §3: version 1, 32 bytes of scalar, the curve, and 65 bytes of point, which is
+        // also how the SubjectPublicKeyInfo ends.
+        let scalar = try privateHalf.traditionalDER()[7..<39]
+        var writer = DERWriter()
+        try writer.sequence { (key) throws(TestKitError) in
+            key.integer(1)
+            key.element(DERWriter.Tag.octetString, scalar)
+            try key.constructed(DERWriter.Tag.context(0, isConstructed: true)) {
+                (curve) throws(TestKitError) in
+                try curve.objectIdentifier("1.2.840.10045.3.1.7")
+            }
+            key.constructed(DERWriter.Tag.context(1, isConstructed: true)) { point in
+                point.bitString(Array(publicHalf.subjectPublicKeyInfo.suffix(65)))
+            }
+        }
+        let der = writer.bytes
+        let pointer = unsafe try openSSL("read a key") {
+            unsafe der.withUnsafeBufferPointer { buffer in
+                var position = buffer.baseAddress
+                return unsafe d2i_PrivateKey(EVP_PKEY_EC, nil, &position, buffer.count)
+            }
+        }
+        unsafe try self.init(owning: pointer, .p256)
+    }
+
+    /// Takes over one reference to an `EVP_PKEY`, also when it throws.
+    private init(owning pointer: OpaquePointer, _ kind: TestKey) throws(TestKitError) {
         do throws(TestKitError) {
             let encoded = unsafe try Self.encodePublicKey(pointer)
             identifier = Array(try sha256(encoded).prefix(20))
@@ -66,18 +109,40 @@ final class PrivateKey: Sendable {
             case (.rsaPSS, let digest?):
                 try algorithm.objectIdentifier("1.2.840.113549.1.1.10")
                 try algorithm.pssParameters(digest)
-            case (.ecdsa, nil), (.rsa, nil), (.rsaPSS, nil):
+            case (.dsa, let digest?):
+                guard digest == .sha256 else {
+                    throw TestKitError(.invalidRecipe, "DSA signs with SHA-256 only")
+                }
+                try algorithm.objectIdentifier("2.16.840.1.101.3.4.3.2")  // RFC 5758 §3.1
+            case (.ecdsa, nil), (.rsa, nil), (.rsaPSS, nil), (.dsa, nil):
                 throw TestKitError(.invalidRecipe, "\(kind) needs a digest")
             }
         }
         return writer.bytes
     }
 
-    /// The PKCS #8 form of the key (RFC 5958).
-    func pkcs8DER() throws(TestKitError) -> [UInt8] {
+    /// The PKCS #8 form of the key (RFC 5958), encrypted with AES-256-CBC when there is a passphrase.
+    func pkcs8DER(passphrase: String? = nil) throws(TestKitError) -> [UInt8] {
         let output = try SecretOutput()
         unsafe try output.write("encode the private key") { bio in
-            unsafe i2d_PKCS8PrivateKey_bio(bio, pointer, nil, nil, 0, nil, nil)
+            guard let passphrase else {
+                return unsafe i2d_PKCS8PrivateKey_bio(bio, pointer, nil, nil, 0, nil, nil)
+            }
+            let count = Int32(passphrase.utf8.count)
+            // Static.
+            let cipher = unsafe EVP_aes_256_cbc()
+            return unsafe passphrase.withCString { text in
+                unsafe i2d_PKCS8PrivateKey_bio(bio, pointer, cipher, text, count, nil, nil)
+            }
+        }
+        return output.bytes
+    }
+
+    /// The form of the key before PKCS #8, which differs with its kind.
+    private func traditionalDER() throws(TestKitError) -> [UInt8] {
+        let output = try SecretOutput()
+        unsafe try output.write("encode the private key") { bio in
+            unsafe i2d_PrivateKey_bio(bio, pointer)
         }
         return output.bytes
     }
@@ -127,6 +192,13 @@ final class PrivateKey: Sendable {
             return unsafe try context.generate {
                 unsafe EVP_PKEY_CTX_set_rsa_keygen_bits($0, bits)
             }
+        case .dsa(let bits, let order):
+            let domain = unsafe try KeyContext(algorithm: "DSA").generateParameters {
+                let isSet = unsafe EVP_PKEY_CTX_set_dsa_paramgen_bits($0, bits)
+                return unsafe isSet > 0 ? EVP_PKEY_CTX_set_dsa_paramgen_q_bits($0, order) : isSet
+            }
+            defer { unsafe EVP_PKEY_free(domain) }
+            return unsafe try KeyContext(parameters: domain).generate { _ in 1 }
         }
     }
 

@@ -2,11 +2,13 @@ internal import Glibc
 
 /// A name a certificate vouches for: one entry of its subjectAltName (RFC 5280 §4.2.1.6).
 ///
-/// A string literal is an IP address when it parses as one, and a DNS name otherwise. Names are
-/// encoded as given, without any check of their characters, because tests need bad ones too.
+/// A string literal is an IP address when it parses as one, and a DNS name otherwise. Names of ASCII
+/// are encoded as given, without any check of their characters, because tests need bad ones too;
+/// others are an error, since a certificate holds internationalised names as A-labels
+/// (RFC 5280 §7.2). Who wants such a bad name says so with ``raw(tag:contents:)``.
 @nonexhaustive
 public enum SubjectName: Sendable, Hashable, ExpressibleByStringLiteral, CustomStringConvertible {
-    /// A DNS name; internationalised names in A-label form to be correct.
+    /// A DNS name; internationalised ones in A-labels (`xn--…`), or issuing throws `.invalidName`.
     case dns(String)
     /// An IPv4 or IPv6 address in text; issuing throws `.invalidName` when it does not parse.
     case ip(String)
@@ -42,9 +44,9 @@ extension DERWriter {
     /// Appends a GeneralName (RFC 5280 §4.2.1.6).
     mutating func generalName(_ name: SubjectName) throws(TestKitError) {
         switch name {
-        case .email(let text): element(Tag.context(1), text.utf8)
-        case .dns(let text): element(Tag.context(2), text.utf8)
-        case .uri(let text): element(Tag.context(6), text.utf8)
+        case .email(let text): element(Tag.context(1), try ascii(text))
+        case .dns(let text): element(Tag.context(2), try ascii(text))
+        case .uri(let text): element(Tag.context(6), try ascii(text))
         case .ip(let text):
             guard let bytes = addressBytes(of: text) else {
                 throw TestKitError(.invalidName, "\"\(text)\" is not an IP address")
@@ -59,10 +61,21 @@ extension DERWriter {
             element(Tag.context(tag, isConstructed: isConstructed), contents)
         }
     }
+
+    /// An IA5String has no other characters.
+    private func ascii(_ text: String) throws(TestKitError) -> String.UTF8View {
+        guard text.utf8.allSatisfy({ $0 < 0x80 }) else {
+            throw TestKitError(
+                .invalidName,
+                "\"\(text)\" is not ASCII: write it in A-labels (xn--…), or as .raw to be wrong"
+            )
+        }
+        return text.utf8
+    }
 }
 
 /// The 4 or 16 bytes of an address in network order, or nil.
-private func addressBytes(of text: String) -> [UInt8]? {
+func addressBytes(of text: String) -> [UInt8]? {
     guard !text.utf8.contains(0) else { return nil }
     for (family, count) in [(AF_INET, 4), (AF_INET6, 16)] {
         var bytes = [UInt8](repeating: 0, count: count)

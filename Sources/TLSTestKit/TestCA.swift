@@ -17,7 +17,7 @@ public struct TestCA: Sendable, CustomStringConvertible {
     /// The authority's own certificate, chain and key.
     public let identity: IssuedCertificate
     /// The clock that relative validities count from, in seconds since 1970.
-    private let now: @Sendable () -> Int64
+    let now: @Sendable () -> Int64
 
     /// Makes a root authority.
     ///

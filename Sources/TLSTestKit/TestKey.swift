@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// The kind of key a test certificate gets.
 ///
-/// ECDSA and Ed25519 keys are made anew for each certificate. RSA keys are slow to make (some
-/// 0.1 s for 2048 bits, seconds for 4096), so they come from a pool of at most three keys a kind,
+/// ECDSA and Ed25519 keys are made anew for each certificate. RSA and DSA keys are slow to make
+/// (some 0.1 s for RSA of 2048 bits, seconds for 4096), so they come from a pool of at most three keys a kind,
 /// made when first asked for and shared by the whole process. A certificate never shares a key
 /// with the certificates above it unless its chain is longer than the pool. Sharing keys is fit
 /// for tests only, like everything in this module.
@@ -23,6 +23,14 @@ public enum TestKey: String, Sendable, Hashable, CaseIterable, CustomStringConve
     case rsa4096
     /// RSA of 2048 bits that may only sign RSASSA-PSS (`id-RSASSA-PSS`, RFC 4055).
     case rsaPSS2048
+    /// RSA of 1024 bits, which verifiers must refuse.
+    case rsa1024
+    /// RSA of 512 bits, which verifiers must refuse; too small for any signature of TLS 1.3.
+    case rsa512
+    /// ECDSA on P-192, signing with SHA-256, which verifiers must refuse.
+    case p192
+    /// DSA of 2048 bits, signing with SHA-256, which TLS 1.3 has no signatures of.
+    case dsa2048
 
     /// The name of the case.
     public var description: String { rawValue }
@@ -37,6 +45,10 @@ public enum TestKey: String, Sendable, Hashable, CaseIterable, CustomStringConve
         case .rsa3072: Parameters(.rsa("RSA", bits: 3072), .rsa, .sha256)
         case .rsa4096: Parameters(.rsa("RSA", bits: 4096), .rsa, .sha256)
         case .rsaPSS2048: Parameters(.rsa("RSA-PSS", bits: 2048), .rsaPSS, .sha256)
+        case .rsa1024: Parameters(.rsa("RSA", bits: 1024), .rsa, .sha256)
+        case .rsa512: Parameters(.rsa("RSA", bits: 512), .rsa, .sha256)
+        case .p192: Parameters(.elliptic("P-192"), .ecdsa, .sha256)
+        case .dsa2048: Parameters(.dsa(bits: 2048, order: 224), .dsa, .sha256)
         }
     }
 
@@ -46,10 +58,11 @@ public enum TestKey: String, Sendable, Hashable, CaseIterable, CustomStringConve
             case elliptic(String)
             case edwards(String)
             case rsa(String, bits: Int32)
+            case dsa(bits: Int32, order: Int32)
         }
 
         /// The family of signature algorithms the key can be used with.
-        enum Signing { case ecdsa, ed25519, rsa, rsaPSS }
+        enum Signing { case ecdsa, ed25519, rsa, rsaPSS, dsa }
 
         let generation: Generation
         let signing: Signing
@@ -63,7 +76,12 @@ public enum TestKey: String, Sendable, Hashable, CaseIterable, CustomStringConve
         }
 
         /// Whether keys are dear enough to be shared.
-        var isPooled: Bool { if case .rsa = generation { true } else { false } }
+        var isPooled: Bool {
+            switch generation {
+            case .rsa, .dsa: true
+            case .elliptic, .edwards: false
+            }
+        }
     }
 }
 
@@ -82,7 +100,7 @@ public enum SigningDigest: String, Sendable, Hashable, CaseIterable {
     case md5 = "MD5"
 }
 
-/// The process's RSA keys.
+/// The process's RSA and DSA keys.
 final class KeyPool: Sendable {
     static let shared = KeyPool()
 

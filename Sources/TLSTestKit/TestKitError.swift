@@ -15,6 +15,8 @@ public struct TestKitError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidValidity
         /// A recipe contradicts itself or holds a malformed object identifier.
         case invalidRecipe
+        /// What was to be read is not well formed, for example an OCSP request.
+        case malformed
         /// The file system refused; ``TestKitError/errno`` says why.
         case fileSystem
     }

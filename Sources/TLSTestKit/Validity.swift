@@ -98,14 +98,21 @@ extension Validity.Bound {
 extension DERWriter {
     /// Appends a time as RFC 5280 §4.1.2.5 wants it: UTCTime for 1950 to 2049, else
     /// GeneralizedTime, always to the second and in UTC.
-    mutating func time(unixSeconds: Int64) throws(TestKitError) {
+    ///
+    /// - Parameters:
+    ///   - unixSeconds: The instant in seconds since 1970.
+    ///   - isGeneralized: Whether it is a GeneralizedTime in any year, as in OCSP.
+    mutating func time(
+        unixSeconds: Int64,
+        isGeneralized: Bool = false
+    ) throws(TestKitError) {
         // 0000-01-01T00:00:00Z ... 9999-12-31T23:59:59Z: what four digits of a year can say.
         guard (-62_167_219_200...253_402_300_799).contains(unixSeconds) else {
             throw TestKitError(.invalidValidity, "\(unixSeconds) s is outside years 0 to 9999")
         }
         let secondOfDay = ((unixSeconds % 86_400) + 86_400) % 86_400
         let (year, month, day) = civilDate(daysSince1970: (unixSeconds - secondOfDay) / 86_400)
-        let isShort = (1950...2049).contains(year)
+        let isShort = !isGeneralized && (1950...2049).contains(year)
         var digits: [UInt8] = []
         func append(_ value: Int64) {
             digits.append(UInt8(ascii: "0") + UInt8(value / 10))
