@@ -1,0 +1,4 @@
+@main
+struct TLSCerts {
+    static func main() async {}
+}
