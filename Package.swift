@@ -118,6 +118,11 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "FaultCatalogueTests",
+            dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "TLSInspectionTests",
             dependencies: ["TLSInspection", "tlsinspect", "Sockets", "TLSTestKit"],
             swiftSettings: settings

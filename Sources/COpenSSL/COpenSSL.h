@@ -54,6 +54,9 @@ static inline long cssl_ctx_set_tlsext_servername_callback(
     SSL_CTX *ctx, int (*callback)(SSL *, int *, void *)) {
     return SSL_CTX_set_tlsext_servername_callback(ctx, callback);
 }
+static inline void cssl_ctx_set_status_callback(SSL_CTX *ctx, int (*callback)(SSL *, void *)) {
+    SSL_CTX_set_tlsext_status_cb(ctx, callback);
+}
 static inline int cssl_ssl_ex_index(void) {
     return SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
 }

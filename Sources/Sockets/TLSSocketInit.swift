@@ -38,7 +38,8 @@ public struct TLSSocketInit: Hashable, Sendable {
     public var alpnRequired = false
     /// Whether to ask for a stapled OCSP response; false by default.
     ///
-    /// The response is reported as it came and not judged.
+    /// Strict verification asks in any case, to refuse a certificate that demands a staple and comes
+    /// without. The response is reported as it came and not judged.
     public var requestsOCSPStaple = false
     /// What the peer may cost.
     public var limits = TLSLimits()

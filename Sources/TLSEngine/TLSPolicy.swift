@@ -51,6 +51,8 @@ public struct TLSPolicy: Hashable, Sendable {
     public var ticketCount = 1
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
     ///
+    /// A client that reads RFC 5280 strictly asks in any case: a certificate that demands a staple is
+    /// refused without one, which only who asked can tell (RFC 7633 §4.2.3.1).
     /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
     public var requestsOCSPStaple = false
     /// What the peer may cost.

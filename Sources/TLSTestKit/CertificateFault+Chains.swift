@@ -186,7 +186,10 @@ extension CertificateFault {
         code: 79,
         depth: 1
     ) { (stage) throws(TestKitError) in
-        try stage.leaf(below: try stage.intermediate { $0.version = 1 })
+        let middle = try stage.intermediate { $0.version = 1 }
+        // Or the leaf would be at fault as well.
+        let recipe = try stage.recipe { $0.authorityKeyIdentifier = .exactly([1, 2, 3]) }
+        return stage.scenario(try middle.issue(recipe))
     }
 
     /// A name outside what the authority may issue for (`X509_V_ERR_PERMITTED_VIOLATION`).

@@ -90,9 +90,13 @@ extension CertificateFault {
     public static let missingSubjectKeyIdentifier = CertificateFault(
         "missingSubjectKeyIdentifier",
         "the intermediate does not identify its key",
-        code: 85
+        code: 86,
+        depth: 1
     ) { (stage) throws(TestKitError) in
-        try stage.leaf(below: try stage.intermediate { $0.subjectKeyIdentifier = .omitted })
+        let middle = try stage.intermediate { $0.subjectKeyIdentifier = .omitted }
+        // Or the leaf would be at fault as well.
+        let recipe = try stage.recipe { $0.authorityKeyIdentifier = .exactly([1, 2, 3]) }
+        return stage.scenario(try middle.issue(recipe))
     }
 
     /// An authority without keyUsage (RFC 5280 §4.2.1.3).
@@ -114,11 +118,11 @@ extension CertificateFault {
         try stage.leaf(below: try stage.intermediate { $0.subject = [] })
     }
 
-    /// The alternative names twice (RFC 5280 §4.2).
+    /// The alternative names twice (RFC 5280 §4.2): OpenSSL reads such a certificate as issued by nobody.
     public static let duplicateExtension = CertificateFault(
         leaf: "duplicateExtension",
         "the leaf has its names twice",
-        code: 26
+        code: 20
     ) { recipe in
         // One dNSName of "b.test", as a whole extension.
         let names: [UInt8] = [0x30, 0x08, 0x82, 0x06] + Array("b.test".utf8)

@@ -1,5 +1,7 @@
 // Faults of wildcards: only a whole leftmost label stands for exactly one label (RFC 9525 §6.3).
 
+internal import TLSEngine
+
 extension CertificateFault {
     static let wildcardFaults = [
         wildcard, wildcardAlone, wildcardTopLevel, wildcardInMiddle, wildcardPartial,
@@ -37,11 +39,12 @@ extension CertificateFault {
         host: { "c.b." + $0 }
     ) { $0.names = $0.names.map { .dns("c.*.\($0)") } }
 
-    /// A wildcard for a part of a label.
+    /// A wildcard for a part of a label, which OpenSSL takes unless told otherwise.
     public static let wildcardPartial = CertificateFault(
         leaf: "wildcardPartial",
         "`f*.a.test` for `foo.a.test`",
-        code: 62,
+        code: 0,
+        .refused(.hostnameMismatch),
         host: { "foo." + $0 }
     ) { $0.names = $0.names.map { .dns("f*.\($0)") } }
 

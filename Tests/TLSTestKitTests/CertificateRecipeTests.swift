@@ -15,47 +15,10 @@ struct CertificateRecipeTests {
         return try verification.verify(certificate.chainDER)
     }
 
-    @Test(
-        "each fault gives exactly its code at the leaf, below any authority",
-        arguments: CertificateFault.allCases,
-        [false, true]
-    )
-    func faults(_ fault: CertificateFault, below hasIntermediate: Bool) throws {
-        let root = try TestCA(clock: clock)
-        let authority = hasIntermediate ? try root.intermediate(pathLength: 0) : root
-        let leaf = try fault.issue(from: authority, "a.test")
-        let verdict = try verdict(leaf)
-        #expect(verdict.code == fault.verifyCode, "\(verdict)")
-        #expect(verdict.depth == 0)
-
-        let command = try verifyByCommand(
-            leaf,
-            options: ["-purpose", "sslserver", "-verify_hostname", "a.test"],
-            at: clock.unixSeconds
-        )
-        // The program also looks for the host in the subject where there is no other name.
-        #expect((command.exitCode == 0) == (fault == .noSAN))
-        if fault != .noSAN {
-            #expect(command.output.contains("error \(fault.verifyCode) at 0 depth"))
-        }
-    }
-
     @Test("the recipe a fault is made from is correct but for the fault")
     func soundRecipe() throws {
         let leaf = try TestCA(clock: clock).issue(.server(["a.test"]))
         #expect(try verdict(leaf).code == 0)
-    }
-
-    @Test("a fault needs a name to be about", arguments: CertificateFault.allCases)
-    func namelessFault(_ fault: CertificateFault) throws {
-        let authority = try TestCA(clock: clock)
-        let error = #expect(throws: TestKitError.self) { try fault.issue(from: authority) }
-        #expect(error?.code == .invalidRecipe)
-    }
-
-    @Test("fault names are unique")
-    func uniqueNames() {
-        #expect(Set(CertificateFault.allCases.map(\.name)).count == CertificateFault.allCases.count)
     }
 
     @Test("public recipes issue what their names say")

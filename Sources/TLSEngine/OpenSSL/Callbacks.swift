@@ -34,6 +34,18 @@ func verifyPeer(_ store: OpaquePointer?, _ context: UnsafeMutableRawPointer?) ->
     }
 }
 
+/// `SSL_CTX_set_tlsext_status_cb` of a client: the peer's flight is in, with a staple or without.
+@c(sockets_judge_staple)
+func judgeStaple(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> CInt {
+    guard let ssl = unsafe ssl, let record = unsafe SSL_get_ex_data(ssl, Callbacks.recordIndex)
+    else { return 1 }
+    var response: UnsafePointer<UInt8>?
+    let count = unsafe cssl_get_tlsext_status_ocsp_resp(ssl, &response)
+    return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)._withUnsafeGuaranteedRef {
+        $0.judgeStaple(isThere: count > 0) ? 1 : 0
+    }
+}
+
 /// `SSL_CTX_set_alpn_select_cb`: the server's choice; alert 120 without overlap (RFC 7301 §3.2).
 @c(sockets_select_application_protocol)
 func selectApplicationProtocol(

@@ -114,6 +114,18 @@ extension Certificate {
     /// Whether the certificate may sign others (`X509_check_ca`).
     public var isCA: Bool { unsafe X509_check_ca(handle.pointer) != 0 }
 
+    /// Whether there is a key usage, and it does not allow signatures but those of certificates.
+    var mayNotSign: Bool {
+        // Without the extension every bit is set.
+        unsafe X509_get_key_usage(handle.pointer) & UInt32(X509v3_KU_DIGITAL_SIGNATURE) == 0
+    }
+
+    /// Whether the key is one of DSA.
+    var hasObsoleteKey: Bool {
+        guard let key = unsafe X509_get0_pubkey(handle.pointer) else { return false }
+        return unsafe EVP_PKEY_get_base_id(key) == EVP_PKEY_DSA
+    }
+
     /// Whether subject and issuer are the same and the key signed itself.
     public var isSelfSigned: Bool { unsafe X509_self_signed(handle.pointer, 0) == 1 }
 

@@ -22,6 +22,8 @@ final class VerificationRecord {
     var failure: VerificationFailure?
     /// What the peer sent, leaf first, when a rule was broken: a server's session forgets it.
     var refusedChain: [Certificate] = []
+    /// The leaf when it demands a stapled response.
+    private var leafThatWantsStaple: Certificate?
 
     init(
         trust: TrustPolicy,
@@ -57,6 +59,7 @@ final class VerificationRecord {
         ErrorQueue.clear()
         wasJudged = true
         failure = nil
+        leafThatWantsStaple = nil
         if unsafe X509_verify_cert(store) == 1 {
             failure = unsafe brokenRule(store)
         } else {
@@ -73,6 +76,17 @@ final class VerificationRecord {
         let code = failure.code.isOfOpenSSL ? failure.code.rawValue : X509_V_ERR_CERT_REJECTED
         unsafe X509_STORE_CTX_set_error(store, code)
         return false
+    }
+
+    /// Judges the end of the server's flight, whose certificate may demand a staple.
+    ///
+    /// - Parameter isThere: Whether there was one.
+    /// - Returns: Whether the handshake goes on.
+    func judgeStaple(isThere: Bool) -> Bool {
+        guard !isThere, failure == nil, let leaf = leafThatWantsStaple else { return true }
+        let text = "the certificate demands a stapled OCSP response, and none came"
+        failure = failure(.stapleMissing, text, 0, leaf)
+        return trust.acceptsAnything != nil
     }
 
     private func openSSLFailure(_ store: OpaquePointer) -> VerificationFailure {
@@ -128,19 +142,13 @@ final class VerificationRecord {
         if leaf.isCA {
             return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
         }
+        if leaf.mayNotSign, unsafe mustSign(store) {
+            let text = "the key usage does not allow the signature of the handshake"
+            return failure(.keyMayNotSign, text, 0, leaf)
+        }
         // The anchor is trusted as it stands; the rules are for what was sent.
         for (depth, certificate) in chain.dropLast().enumerated() {
-            let serial = certificate.serialNumber
-            if certificate.hasNegativeSerialNumber || serial.count > 20
-                || serial.allSatisfy({ $0 == 0 })
-            {
-                return failure(
-                    .invalidSerialNumber,
-                    "the serial number is not a positive number of at most 20 bytes",
-                    depth,
-                    certificate
-                )
-            }
+            if let failure = brokenRule(certificate, depth) { return failure }
         }
         if leaf.subject.isEmpty, !leaf.hasCriticalAlternativeName {
             return failure(
@@ -158,7 +166,38 @@ final class VerificationRecord {
                 leaf
             )
         }
+        if leaf.requiresStaple { leafThatWantsStaple = leaf }
         return nil
+    }
+
+    /// The rules that hold for every certificate below the anchor.
+    private func brokenRule(_ certificate: Certificate, _ depth: Int) -> VerificationFailure? {
+        let serial = certificate.serialNumber
+        if certificate.hasNegativeSerialNumber || serial.count > 20
+            || serial.allSatisfy({ $0 == 0 })
+        {
+            return failure(
+                .invalidSerialNumber,
+                "the serial number is not a positive number of at most 20 bytes",
+                depth,
+                certificate
+            )
+        }
+        if certificate.hasObsoleteKey {
+            let text = "the key is of a kind that TLS 1.3 has no signatures of"
+            return failure(.obsoleteKey, text, depth, certificate)
+        }
+        return nil
+    }
+
+    /// Whether the peer's key signs the handshake: always, but for TLS 1.2's exchange by RSA.
+    private func mustSign(_ store: OpaquePointer) -> Bool {
+        let place = SSL_get_ex_data_X509_STORE_CTX_idx()
+        guard let ssl = unsafe X509_STORE_CTX_get_ex_data(store, place).map(OpaquePointer.init),
+            unsafe SSL_version(ssl) < TLS1_3_VERSION, unsafe SSL_is_server(ssl) == 0,
+            let suite = unsafe SSL_get_pending_cipher(ssl)
+        else { return true }
+        return unsafe SSL_CIPHER_get_kx_nid(suite) != NID_kx_rsa
     }
 
     private func failure(

@@ -15,7 +15,7 @@ extension SSLConnection {
         try connection.setNames(
             servername: servername,
             expected: expected,
-            requestsStaple: context.role == .client && context.policy.requestsOCSPStaple
+            requestsStaple: context.role == .client && context.asksForStaple
         )
         return connection
     }

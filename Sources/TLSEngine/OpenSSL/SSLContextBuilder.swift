@@ -201,6 +201,7 @@ struct SSLContextBuilder {
             unsafe X509_VERIFY_PARAM_set_time(parameters, Int(time.seconds))
         }
         unsafe SSL_CTX_set_cert_verify_callback(context, verifyPeer, nil)
+        if role == .client { unsafe cssl_ctx_set_status_callback(context, judgeStaple) }
         let mode =
             switch (role, policy.clientAuthentication) {
             case (.client, _), (.server, .request): SSL_VERIFY_PEER

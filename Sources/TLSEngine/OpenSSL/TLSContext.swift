@@ -27,6 +27,8 @@ public final class TLSContext: Sendable {
     var applicationProtocolRule: ApplicationProtocolRule {
         ApplicationProtocolRule(offered: policy.alpn, isRequired: policy.alpnRequired)
     }
+    /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
+    var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
