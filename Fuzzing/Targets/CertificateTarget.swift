@@ -108,7 +108,7 @@ func certificateSeeds(_ materials: Materials) throws -> [String: [UInt8]] {
         "armour": [0] + Array(materials.leaf.certificatePEM.utf8),
     ]
     for fault in CertificateFault.allCases {
-        let issued = try fault.issue(from: materials.ca, "a.test")
+        let issued = try fault.scenario(under: materials.ca).certificate
         seeds["fault-\(fault.name.filter { $0.isLetter || $0.isNumber })"] =
             [0] + issued.certificateDER
     }

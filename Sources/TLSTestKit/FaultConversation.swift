@@ -195,7 +195,7 @@ public final class FaultConversation {
         case .plainCloseNotify: return finish([.send([21, 3, 3, 0, 2, 1, 0])])
         case .earlyCloseNotify: return finish([.send(try peer.record(.alert, [1, 0])), .end])
         case .halfCloseKeptOpen: return finish([.send(try peer.record(.alert, [1, 0]))])
-        case .hugeSessionTicket: return finish([.send(try hugeTicket())])
+        case .hugeSessionTicket: return [.send(try hugeTicket() + seal())]
         case .keyUpdateFlood:
             var flood: [UInt8] = []
             for _ in 0..<200 { flood += try peer.keyUpdate() }

@@ -76,7 +76,7 @@ public enum TransportFault: String, Sendable, Hashable, CaseIterable {
     case unofferedALPN
     /// A demand for a client certificate of one of 1,000 authorities, which is legal.
     case manyAuthorities
-    /// A session ticket of 60,000 bytes.
+    /// A session ticket of 60,000 bytes, which is legal.
     case hugeSessionTicket
     /// A HelloRequest, which asks for another handshake; a client may pass over it.
     case renegotiationRequest
@@ -181,21 +181,20 @@ extension TransportFault {
         case .alertUnrecognizedName: .alert(.unrecognizedName)
         case .alertNoApplicationProtocol: .alert(.noApplicationProtocol)
         case .alertUnknown: .alert(Alert(200))
-        case .unofferedALPN:
-            // TLS 1.3 says it in a message of its own, behind the ServerHello.
-            .handshakeFails(.protocolViolation, version == .tls13 ? .certificate : .serverHello)
+        case .unofferedALPN: .handshakeFails(.protocolViolation, .certificate)
         case .earlyCloseNotify, .halfCloseKeptOpen: .ended
         case .missingCloseNotify, .cutRecord: .streamFails(.truncated)
         case .oversizedRecord: .streamFails(.recordOverflow)
         case .cleartextAfterHandshake, .flippedByte, .replayedRecord, .plainCloseNotify:
             .streamFails(.badRecord)
-        case .hugeSessionTicket: .streamFails(.handshakeMessageTooLarge)
         case .keyUpdateFlood: .streamFails(.tooManyPostHandshakeMessages)
         case .stallAfterHello, .stallInServerHello, .bytePerSecond: .stalls(.serverHello)
         case .stallInFlight: .stalls(.certificate)
         case .stallBeforeFinished: .stalls(version == .tls13 ? .keyExchange : .finished)
         case .stallAfterHandshake: .stalls(.open)
-        case .manyAuthorities, .renegotiationRequest, .pausedFlights, .splitBytes: .accepted
+        case .manyAuthorities, .hugeSessionTicket, .renegotiationRequest, .pausedFlights,
+            .splitBytes:
+            .accepted
         }
     }
 }

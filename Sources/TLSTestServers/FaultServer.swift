@@ -153,17 +153,17 @@ public final class FaultServer: Sendable {
     /// - Parameter configure: Changes them.
     /// - Returns: The options.
     /// - Throws: What the closure throws.
-    public func client<Failure: Error>(
-        _ configure: (inout SocketInit) throws(Failure) -> Void = { _ in }
-    ) throws(Failure) -> SocketInit {
-        try SocketInit(type: .tls, remote: address) { (options) throws(Failure) in
-            let isAddress = (try? ServerName(host))?.kind == .ipAddress
-            options.servername = isAddress ? nil : host
-            options.alpn = ["h2", "http/1.1"]
-            options.trust = TrustPolicy(anchors: anchors)
-            options.trust.verificationTime = verificationTime
-            try configure(&options)
-        }
+    public func client(
+        _ configure: (inout SocketInit) throws -> Void = { _ in }
+    ) rethrows -> SocketInit {
+        var options = SocketInit(type: .tls, remote: address)
+        let isAddress = (try? ServerName(host))?.kind == .ipAddress
+        options.servername = isAddress ? nil : host
+        options.alpn = ["h2", "http/1.1"]
+        options.trust = TrustPolicy(anchors: anchors)
+        options.trust.verificationTime = verificationTime
+        try configure(&options)
+        return options
     }
 }
 

@@ -196,7 +196,8 @@ private func pipe(
                 while let bytes = try await inner.read() { try await client.write(bytes) }
                 try await client.shutdownWrite()
             }
-            try await group.waitForAll()
+            // One direction's failure ends the other, which waiting for all would not.
+            while try await group.next() != nil {}
         }
         try await inner.close()
     } catch {

@@ -89,9 +89,7 @@ import Testing
     @Test("an error of a handler is kept, and ends that connection as a reset")
     func handlerErrors() async throws {
         struct Refusal: Error, Equatable {}
-        try await TestServer.run { _ in
-            throw Refusal()
-        } _: { server in
+        try await TestServer.run(handler: { _ in throw Refusal() }) { server in
             let error = await #expect(throws: SocketError.self) {
                 try await withSocket(server.client()) { _ = try await $0.read() }
             }
@@ -102,13 +100,11 @@ import Testing
 
     @Test("a clean end comes through as one, in both directions")
     func cleanEnd() async throws {
-        try await TestServer.run { socket in
-            try await socket.write("bye")
-        } _: { server in
-            try await withSocket(server.client()) { socket in
-                #expect(try await socket.read() == Array("bye".utf8))
-                #expect(try await socket.read() == nil)
+        try await TestServer.run(handler: { try await $0.write("bye") }) { server in
+            let chunks = try await withSocket(server.client()) { socket in
+                [try await socket.read(), try await socket.read()]
             }
+            #expect(chunks == [Array("bye".utf8), nil])
         }
     }
 
