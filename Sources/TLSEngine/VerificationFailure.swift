@@ -33,6 +33,12 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     public static let unableToVerifyLeaf = VerificationCode(rawValue: 21)
     /// The chain is longer than allowed.
     public static let chainTooLong = VerificationCode(rawValue: 22)
+    /// A CA is further up the chain than the path length of one above it allows.
+    public static let pathLengthExceeded = VerificationCode(rawValue: 25)
+    /// A CA issued a certificate for a name that its constraints do not permit.
+    public static let nameNotPermitted = VerificationCode(rawValue: 47)
+    /// A CA issued a certificate for a name that its constraints exclude.
+    public static let nameExcluded = VerificationCode(rawValue: 48)
     /// A certificate signs another and is no CA.
     public static let invalidCA = VerificationCode(rawValue: 79)
     /// The certificate may not be used for this purpose.
@@ -45,6 +51,8 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     public static let ipAddressMismatch = VerificationCode(rawValue: 64)
     /// The leaf's key is too small for the security level.
     public static let leafKeyTooSmall = VerificationCode(rawValue: 66)
+    /// An issuer's key is too small for the security level.
+    public static let issuerKeyTooSmall = VerificationCode(rawValue: 67)
     /// A signature's hash is too weak for the security level.
     public static let hashTooWeak = VerificationCode(rawValue: 68)
 
@@ -135,13 +143,20 @@ extension VerificationFailure {
         case .expired: "Renew the certificate, or check the clock"
         case .notYetValid: "Check the clock of this machine and of the issuer"
         case .hostnameMismatch, .ipAddressMismatch: nameHint
+        case .badSignature:
+            "The issuer's key did not sign it: look for a namesake among the issuers"
+        case .chainTooLong: "Shorten the chain, or raise the limit of its depth"
+        case .pathLengthExceeded, .invalidCA:
+            "Have it issued by a CA that may issue it: CA:TRUE, keyCertSign, and a path length"
+        case .nameNotPermitted, .nameExcluded:
+            "Have it issued by a CA whose name constraints allow its names"
         case .invalidPurpose: "Issue it with the extended key usage of its role"
         case .leafIsCA:
             "Issue a leaf with CA:FALSE, or trust exactly this certificate as an anchor"
         case .noAnchors: "Install ca-certificates, or give anchors in the trust policy"
         case .unhandledCriticalExtension:
             "Issue it anew without the extension, or with the extension not critical"
-        case .leafKeyTooSmall, .hashTooWeak, .obsoleteKey:
+        case .leafKeyTooSmall, .issuerKeyTooSmall, .hashTooWeak, .obsoleteKey:
             "Issue it anew with a current key and hash"
         case .keyMayNotSign: "Issue it with the key usage digitalSignature"
         case .stapleMissing:
@@ -149,7 +164,7 @@ extension VerificationFailure {
         case .invalidSerialNumber, .alternativeNameNotCritical, .nameNotInALabels:
             "The certificate breaks RFC 5280; issue it anew"
         default:
-            (85...94).contains(code.rawValue)
+            (80...94).contains(code.rawValue)
                 ? "The certificate breaks RFC 5280; issue it anew, or make the trust policy lenient"
                 : nil
         }

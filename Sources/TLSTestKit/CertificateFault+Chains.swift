@@ -236,7 +236,10 @@ extension CertificateFault {
     ) { (stage) throws(TestKitError) in
         let middle = try stage.intermediate { (recipe) throws(TestKitError) in
             recipe.extraExtensions = [
-                try .nameConstraints(permitted: [.dns(stage.host)], excluded: [.dns("b." + stage.host)])
+                try .nameConstraints(
+                    permitted: [.dns(stage.host)],
+                    excluded: [.dns("b." + stage.host)]
+                )
             ]
         }
         return try stage.leaf(below: middle)

@@ -118,11 +118,12 @@ extension CertificateFault {
         try stage.leaf(below: try stage.intermediate { $0.subject = [] })
     }
 
-    /// The alternative names twice (RFC 5280 §4.2): OpenSSL reads such a certificate as issued by nobody.
+    /// The alternative names twice (RFC 5280 §4.2); for OpenSSL nobody issued it.
     public static let duplicateExtension = CertificateFault(
         leaf: "duplicateExtension",
         "the leaf has its names twice",
-        code: 20
+        code: 20,
+        versions: [.tls13]
     ) { recipe in
         // One dNSName of "b.test", as a whole extension.
         let names: [UInt8] = [0x30, 0x08, 0x82, 0x06] + Array("b.test".utf8)

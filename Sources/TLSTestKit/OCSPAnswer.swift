@@ -83,7 +83,7 @@ public struct OCSPAnswerRecipe: Sendable {
     public var producedAt: Validity.Bound = .relative(seconds: -30)
     /// Who signs.
     public var responder: Responder = .authority
-    /// The nonce; nil for none. A correct response repeats the request's.
+    /// The nonce, which a correct response repeats from the request; nil for none.
     public var nonce: [UInt8]?
     /// The digest to sign with; nil takes the one that belongs to the responder's key.
     public var digest: SigningDigest?

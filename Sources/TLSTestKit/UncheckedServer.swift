@@ -46,7 +46,9 @@ public struct UncheckedServer: ~Copyable {
         versions: ClosedRange<ProtocolVersion> = .tls12 ... .tls13,
         staple: OCSPAnswer? = nil
     ) throws(TestKitError) {
-        let context = unsafe try openSSL("make a context") { unsafe SSL_CTX_new(TLS_server_method()) }
+        let context = unsafe try openSSL("make a context") {
+            unsafe SSL_CTX_new(TLS_server_method())
+        }
         let kept = staple.map { Staple($0.der) }
         let ssl: OpaquePointer
         do throws(TestKitError) {

@@ -102,6 +102,7 @@ extension DERWriter {
     /// - Parameters:
     ///   - unixSeconds: The instant in seconds since 1970.
     ///   - isGeneralized: Whether it is a GeneralizedTime in any year, as in OCSP.
+    /// - Throws: ``TestKitError`` `.invalidValidity`.
     mutating func time(
         unixSeconds: Int64,
         isGeneralized: Bool = false

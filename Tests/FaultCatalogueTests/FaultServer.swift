@@ -34,21 +34,23 @@ struct Authority: Sendable {
     }
 }
 
-/// Serves a scenario to connections one after the other until the task is cancelled.
+/// Serves a scenario to every connection while `body` runs.
 ///
 /// - Parameters:
 ///   - scenario: What to present.
-///   - version: The protocol version to speak.
+///   - versions: The protocol versions to speak.
 ///   - body: Receives the address while the server runs.
+/// - Returns: What `body` returns.
+/// - Throws: What `body` throws, or what ends the listener.
 func withFaultServer<Value: Sendable>(
     _ scenario: FaultScenario,
-    _ version: ProtocolVersion,
+    _ versions: ClosedRange<ProtocolVersion>,
     _ body: (SocketAddress) async throws -> Value
 ) async throws -> Value {
     let options = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
     let listener = try SocketListener(options)
     async let serving: Void = listener.serve { socket in
-        var server = try scenario.server(versions: version...version)
+        var server = try scenario.server(versions: versions)
         while let bytes = try await socket.read() {
             try await socket.write(server.receive(bytes))
             if server.failure != nil { break }

@@ -23,7 +23,7 @@ struct ServerCertificateTests {
     func verdict(_ row: Row) async throws {
         let authority = try Authority.shared()
         let scenario = try row.fault.scenario(under: authority.root)
-        let error = try await withFaultServer(scenario, row.version) { address in
+        let error = try await withFaultServer(scenario, row.version...row.version) { address in
             try await verdictOfClient(scenario, at: address)
         }
         #expect(
@@ -40,7 +40,7 @@ struct ServerCertificateTests {
         for version in [ProtocolVersion.tls12, .tls13] {
             var scenario = try CertificateFault.wrongHost.scenario(under: authority.root)
             scenario.certificate = try authority.root.issue("a.test")
-            let error = try await withFaultServer(scenario, version) { address in
+            let error = try await withFaultServer(scenario, version...version) { address in
                 try await verdictOfClient(scenario, at: address)
             }
             #expect(error == nil)
