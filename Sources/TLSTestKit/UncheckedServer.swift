@@ -105,9 +105,12 @@ public struct UncheckedServer: ~Copyable {
     /// - Parameter bytes: The data.
     /// - Returns: What to send to the client; nothing before the handshake is done.
     public mutating func send(_ bytes: [UInt8]) -> [UInt8] {
-        guard isReady, !bytes.isEmpty else { return [] }
-        // A memory BIO takes everything.
-        _ = unsafe SSL_write(ssl, bytes, Int32(clamping: bytes.count))
+        guard isReady else { return [] }
+        // A memory BIO takes everything, a call one record.
+        for start in stride(from: 0, to: bytes.count, by: 16384) {
+            let record = Array(bytes[start..<min(start + 16384, bytes.count)])
+            _ = unsafe SSL_write(ssl, record, Int32(record.count))
+        }
         return drain()
     }
 

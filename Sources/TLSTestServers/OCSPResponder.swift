@@ -84,6 +84,14 @@ public final class OCSPResponder: Sendable {
         set { core.state.withLock { $0.statuses[certificate.serial] = newValue } }
     }
 
+    /// What it says of a certificate of its authority; nil for one it does not know.
+    ///
+    /// - Parameter serial: The contents octets of the serial number.
+    public subscript(serial serial: [UInt8]) -> OCSPStatus? {
+        get { core.state.withLock { $0.statuses[serial] } }
+        set { core.state.withLock { $0.statuses[serial] = newValue } }
+    }
+
     private init(_ core: Core, _ address: SocketAddress) {
         self.core = core
         self.address = address

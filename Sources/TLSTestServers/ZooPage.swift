@@ -52,7 +52,9 @@ enum ZooPage {
                 )
             }
         let name = escaped(host.isReachable ? host.target : host.name)
-        let title = host.isReachable ? "<a href=\"https://\(name)/\">\(name)</a>" : name
+        let title =
+            host.isReachable
+            ? "<a href=\"https://\(name)/\">\(name)</a>" : "<span>\(name)</span>"
         return """
             <li><b>\(title)</b> <code class="\(isGood ? "good" : "bad")">\(escaped(verdict))</code>\
             <br>\(escaped(summary))</li>
