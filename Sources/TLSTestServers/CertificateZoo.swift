@@ -100,23 +100,19 @@ private struct Menagerie: Sendable {
     let authority: TestCA
     let hosts: [CertificateZoo.Host]
     private let pace: FaultServer.Pace
-    private let good: IssuedCertificate
-    private let scenarios: [String: (fault: CertificateFault, scenario: FaultScenario)]
-    private let transports: [String: (fault: TransportFault, certificate: IssuedCertificate)]
+    private let certificates: [String: CertificateFault]
+    private let transports: [String: TransportFault]
 
     init(_ authority: TestCA, _ pace: FaultServer.Pace) throws {
         self.authority = authority
         self.pace = pace
         let domain = CertificateZoo.domain
-        good = try authority.issue(
-            .dns(domain), .dns("*.\(domain)"), "localhost", "127.0.0.1", "::1"
-        )
         var hosts: [CertificateZoo.Host] = []
-        var scenarios: [String: (CertificateFault, FaultScenario)] = [:]
+        var certificates: [String: CertificateFault] = [:]
         for fault in CertificateFault.allCases {
             let name = "\(CertificateZoo.label(fault.name)).\(domain)"
             let scenario = try fault.scenario(under: authority, host: name)
-            scenarios[name] = (fault, scenario)
+            certificates[name] = fault
             let kind = (try? ServerName(scenario.host))?.kind
             hosts.append(
                 CertificateZoo.Host(
@@ -128,10 +124,10 @@ private struct Menagerie: Sendable {
                 )
             )
         }
-        var transports: [String: (TransportFault, IssuedCertificate)] = [:]
+        var transports: [String: TransportFault] = [:]
         for fault in TransportFault.allCases {
             let name = "\(CertificateZoo.label(fault.rawValue)).\(domain)"
-            transports[name] = (fault, good)
+            transports[name] = fault
             hosts.append(
                 CertificateZoo.Host(
                     name: name,
@@ -142,8 +138,20 @@ private struct Menagerie: Sendable {
             )
         }
         self.hosts = hosts
-        self.scenarios = scenarios
+        self.certificates = certificates
         self.transports = transports
+    }
+
+    /// A certificate for all good names; made for each visitor, so that a zoo may stay open for days.
+    private func goodCertificate() throws -> IssuedCertificate {
+        let domain = CertificateZoo.domain
+        return try authority.issue(
+            .dns(domain),
+            .dns("*.\(domain)"),
+            "localhost",
+            "127.0.0.1",
+            "::1"
+        )
     }
 
     /// Reads a ClientHello, and hands the connection to who lives at its servername.
@@ -156,18 +164,23 @@ private struct Menagerie: Sendable {
             hello = try ClientHello(reading: bytes)
         }
         let name = resident(of: hello?.servername)
-        if let name, let (fault, certificate) = transports[name] {
+        if let fault = name.flatMap({ transports[$0] }) {
             let version: ProtocolVersion = hello?.offers(.tls13) == true ? .tls13 : .tls12
             let spoken = fault.versions.contains(version) ? version : fault.versions[0]
-            let conversation = try FaultConversation(fault, spoken, certificate: certificate)
+            let conversation = try FaultConversation(
+                fault,
+                spoken,
+                certificate: goodCertificate()
+            )
             try await socket.converse(conversation, pace, first: bytes)
             return
         }
-        guard let name, let (fault, scenario) = scenarios[name] else {
-            let server = try UncheckedServer(good)
+        guard let name, let fault = certificates[name] else {
+            let server = try UncheckedServer(goodCertificate())
             return try await answer(socket, server, bytes, ZooPage.index(hosts, authority))
         }
         let versions = fault.versions[0]...fault.versions[fault.versions.count - 1]
+        let scenario = try fault.scenario(under: authority, host: name)
         let server = try scenario.server(versions: versions)
         try await answer(socket, server, bytes, ZooPage.page(of: fault, at: name))
     }
@@ -178,7 +191,7 @@ private struct Menagerie: Sendable {
         var labels = servername.lowercased().split(separator: ".")[...]
         while labels.count > 2 {
             let name = labels.joined(separator: ".")
-            if scenarios[name] != nil || transports[name] != nil { return name }
+            if certificates[name] != nil || transports[name] != nil { return name }
             labels = labels.dropFirst()
         }
         return nil

@@ -11,8 +11,6 @@ import TLSTestKit
 struct TLSCerts {
     static func main() async {
         let arguments = Array(CommandLine.arguments.dropFirst())
-        // Before there is another thread, which would inherit the mask too late.
-        if !Set(arguments).isDisjoint(with: ["zoo", "ocsp"]) { EndSignals.block() }
         let surroundings = ToolSurroundings(
             variables: ProcessInfo.processInfo.environment,
             isTerminal: isatty(STDOUT_FILENO) == 1,
@@ -29,30 +27,27 @@ struct TLSCerts {
 
 /// The signals that end a server: SIGINT and SIGTERM.
 private enum EndSignals {
-    private static func set() -> sigset_t {
-        var set = sigset_t()
-        // Each writes only the set.
-        unsafe sigemptyset(&set)
-        unsafe sigaddset(&set, SIGINT)
-        unsafe sigaddset(&set, SIGTERM)
-        return set
-    }
-
-    /// Keeps them from ending the process.
-    static func block() {
-        var set = set()
-        unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
-    }
-
     /// Waits for one of them, on a thread of its own.
     static func wait() async {
+        var ends: [CInt] = [-1, -1]
+        guard unsafe pipe(&ends) == 0 else { return }
+        let (reader, writer) = (ends[0], ends[1])
+        unsafe endDescriptor = writer
+        // Writing to a pipe is one of the few things a handler may do.
+        let handler: @convention(c) (CInt) -> Void = { _ in
+            var byte: UInt8 = 1
+            _ = unsafe write(endDescriptor, &byte, 1)
+        }
+        for number in [SIGINT, SIGTERM] { unsafe signal(number, handler) }
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
-                var set = set()
-                var number: CInt = 0
-                unsafe sigwait(&set, &number)
+                var byte: UInt8 = 0
+                while unsafe read(reader, &byte, 1) < 0, errno == EINTR {}
                 continuation.resume()
             }
         }
     }
 }
+
+/// Where the handler writes; set once, before there is a handler.
+nonisolated(unsafe) private var endDescriptor: CInt = -1
