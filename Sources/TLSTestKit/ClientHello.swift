@@ -38,10 +38,9 @@ public struct ClientHello: Sendable, Hashable {
     /// The numbers of the versions: of the extension in order, or else the one of the message.
     public let versions: [UInt16]
 
-    /// Reads the ClientHello at the front of a connection.
+    /// Reads the ClientHello at the front of a connection; nil when more is needed.
     ///
     /// - Parameter bytes: What came so far, from the first byte on.
-    /// - Returns: Nil when more is needed.
     /// - Throws: ``TestKitError`` `.malformed` when it is no ClientHello, or does not fit into
     ///   ``recordBytesMax``.
     public init?(reading bytes: [UInt8]) throws(TestKitError) {

@@ -67,7 +67,10 @@ final class PrivateKey: Sendable {
         let pointer = unsafe try openSSL("read a key") {
             unsafe pem.withUnsafeBytes { bytes -> OpaquePointer? in
                 guard
-                    let bio = unsafe BIO_new_mem_buf(bytes.baseAddress, Int32(clamping: bytes.count))
+                    let bio = unsafe BIO_new_mem_buf(
+                        bytes.baseAddress,
+                        Int32(clamping: bytes.count)
+                    )
                 else { return nil }
                 defer { unsafe BIO_free(bio) }
                 // An empty passphrase keeps OpenSSL from asking on the terminal.

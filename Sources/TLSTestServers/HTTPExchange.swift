@@ -16,10 +16,9 @@ struct HTTPRequest: Sendable, Hashable {
     var fields: [String: String]
     var body: [UInt8] = []
 
-    /// Reads a request at the front of bytes.
+    /// Reads a request at the front of bytes; nil when more is needed.
     ///
     /// - Parameter bytes: What came so far.
-    /// - Returns: Nil when more is needed.
     /// - Throws: ``Malformed``.
     init?(reading bytes: [UInt8]) throws(Malformed) {
         guard let end = HTTPRequest.endOfHead(bytes) else {

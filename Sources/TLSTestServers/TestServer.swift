@@ -165,6 +165,7 @@ private struct HandlerFailed: Error {}
 ///   - client: The client's side.
 ///   - server: Where to connect to.
 ///   - note: Told of the ClientHello, if the client sends one, before the server sees the end of it.
+/// - Throws: What either side throws.
 private func pipe(
     _ client: Socket,
     to server: SocketAddress,

@@ -7,7 +7,9 @@ import TLSTestKit
 enum ZooPage {
     /// What hosts there are, and how to get to them.
     static func index(_ hosts: [CertificateZoo.Host], _ authority: TestCA) -> String {
-        let certificates = hosts.filter { if case .certificate = $0.resident { true } else { false } }
+        let certificates = hosts.filter {
+            if case .certificate = $0.resident { true } else { false }
+        }
         let transports = hosts.filter { if case .transport = $0.resident { true } else { false } }
         let body = """
             <h1>TLS zoo</h1>

@@ -130,7 +130,9 @@ enum Tool {
         var output = ToolOutput(errors: text, status: .usage)
         if asJSON {
             let message = RootCommand.message(for: error)
-            output.text = json(Failure(error: .init(code: "wrong_usage", message: message), exit: 2))
+            output.text = json(
+                Failure(error: .init(code: "wrong_usage", message: message), exit: 2)
+            )
         }
         return output
     }

@@ -5,7 +5,10 @@ import Testing
 
 /// The catalogue of certificates, over sockets.
 @Suite(.timeLimit(.minutes(1))) struct CertificateFaultServerTests {
-    @Test("a client judges each certificate as its verdict says", arguments: CertificateFault.allCases)
+    @Test(
+        "a client judges each certificate as its verdict says",
+        arguments: CertificateFault.allCases
+    )
     func judges(fault: CertificateFault) async throws {
         for version in fault.versions {
             try await FaultServer.run(fault) { server in

@@ -41,7 +41,8 @@ import Testing
             }
             for digit in 0..<4 {
                 text.append(
-                    start + digit > bytes.count ? "=" : alphabet[Int(group >> (18 - 6 * digit) & 63)]
+                    start + digit > bytes.count
+                        ? "=" : alphabet[Int(group >> (18 - 6 * digit) & 63)]
                 )
             }
         }

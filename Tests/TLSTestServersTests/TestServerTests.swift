@@ -115,7 +115,11 @@ import Testing
             _ = try await socket.ready
             return (server.address, socket)
         }
-        #expect(await socket.closed.error?.code == .peerReset)
+        let cut = await #expect(throws: SocketError.self) {
+            while try await socket.read() != nil {}
+            throw SocketError(.closed)
+        }
+        #expect(cut?.code == .peerReset)
         let error = await #expect(throws: SocketError.self) {
             try await withSocket(SocketInit(remote: address)) { _ in }
         }

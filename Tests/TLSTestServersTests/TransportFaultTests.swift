@@ -47,7 +47,10 @@ struct Attempt: Sendable {
 
 @Suite(.timeLimit(.minutes(1))) struct TransportFaultTests {
     /// Short enough for a test; no other limit holds of what is expected.
-    static let pace = FaultServer.Pace(byteInterval: .milliseconds(20), flightPause: .milliseconds(5))
+    static let pace = FaultServer.Pace(
+        byteInterval: .milliseconds(20),
+        flightPause: .milliseconds(5)
+    )
 
     @Test("a client makes of each fault what its verdict says", arguments: FaultRow.all)
     func socket(row: FaultRow) async throws {
