@@ -63,7 +63,7 @@ public final class CertificateZoo: Sendable {
     ///   - pace: How long slow hosts wait.
     ///   - body: Gets the zoo.
     /// - Returns: What the closure returns.
-    /// - Throws: ``SocketError`` of listening, ``TestKitError``, or what the closure throws.
+    /// - Throws: `SocketError` of listening, `TestKitError`, or what the closure throws.
     public static func run<Result: Sendable>(
         authority: TestCA? = nil,
         at local: SocketAddress = SocketAddress("127.0.0.1", port: 0),

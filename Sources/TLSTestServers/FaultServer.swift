@@ -17,9 +17,9 @@ public import TLSTestKit
 public final class FaultServer: Sendable {
     /// How long it waits where a fault has it wait.
     public struct Pace: Sendable, Hashable {
-        /// The time between two bytes of ``TransportFault/bytePerSecond``.
+        /// The time between two bytes of `TransportFault.bytePerSecond`.
         public var byteInterval: Duration
-        /// The time in front of each flight of ``TransportFault/pausedFlights``.
+        /// The time in front of each flight of `TransportFault.pausedFlights`.
         public var flightPause: Duration
 
         /// Makes a pace.
@@ -74,7 +74,7 @@ public final class FaultServer: Sendable {
     ///   - pace: How long it waits where the fault has it wait.
     ///   - body: Gets the server.
     /// - Returns: What the closure returns.
-    /// - Throws: ``SocketError`` of listening, ``TestKitError``, or what the closure throws.
+    /// - Throws: `SocketError` of listening, `TestKitError`, or what the closure throws.
     public static func run<Result: Sendable>(
         _ fault: TransportFault,
         version: ProtocolVersion = .tls13,
@@ -108,7 +108,7 @@ public final class FaultServer: Sendable {
     ///   - authority: A correct root; nil makes one.
     ///   - body: Gets the server.
     /// - Returns: What the closure returns.
-    /// - Throws: ``SocketError`` of listening, ``TestKitError``, or what the closure throws.
+    /// - Throws: `SocketError` of listening, `TestKitError`, or what the closure throws.
     public static func run<Result: Sendable>(
         _ fault: CertificateFault,
         under authority: TestCA? = nil,
@@ -175,7 +175,7 @@ extension Socket {
     ///   - pace: How long to wait where the fault has it wait.
     ///   - first: What the client has said already.
     ///   - note: Told of the ClientHello.
-    /// - Throws: What writing throws when the client goes first, or ``TestKitError`` when it ends the
+    /// - Throws: What writing throws when the client goes first, or `TestKitError` when it ends the
     ///   handshake.
     func converse(
         _ conversation: FaultConversation,

@@ -19,7 +19,7 @@ struct HTTPRequest: Sendable, Hashable {
     /// Reads a request at the front of bytes; nil when more is needed.
     ///
     /// - Parameter bytes: What came so far.
-    /// - Throws: ``Malformed``.
+    /// - Throws: `Malformed`.
     init?(reading bytes: [UInt8]) throws(Malformed) {
         guard let end = HTTPRequest.endOfHead(bytes) else {
             guard bytes.count < HTTPRequest.headBytesMax else { throw Malformed() }

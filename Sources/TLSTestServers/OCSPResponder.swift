@@ -105,7 +105,7 @@ public final class OCSPResponder: Sendable {
     ///   - local: Where it listens; 127.0.0.1 and a port of the system's choice by default.
     ///   - body: Gets the responder.
     /// - Returns: What the closure returns.
-    /// - Throws: ``SocketError`` of listening, or what the closure throws.
+    /// - Throws: `SocketError` of listening, or what the closure throws.
     public static func run<Result: Sendable>(
         for authority: TestCA,
         at local: SocketAddress = SocketAddress("127.0.0.1", port: 0),
@@ -131,7 +131,7 @@ public final class OCSPResponder: Sendable {
     ///   - names: The certificate's names; at least one.
     ///   - key: The kind of key.
     /// - Returns: The certificate.
-    /// - Throws: ``TestKitError`` as of ``TestCA/issue(_:)``.
+    /// - Throws: `TestKitError` as of `TestCA.issue(_:)`.
     public func issue(
         _ names: SubjectName...,
         key: TestKey = .p256

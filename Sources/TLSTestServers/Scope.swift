@@ -13,7 +13,7 @@ import TLSTestKit
 ///   - handler: Gets each connection.
 ///   - body: Gets the address; its end is the server's.
 /// - Returns: What the closure returns.
-/// - Throws: ``SocketError`` of listening, or what the closure throws.
+/// - Throws: `SocketError` of listening, or what the closure throws.
 func withServer<Result: Sendable>(
     _ options: SocketListenerInit,
     onError: @escaping @Sendable (any Error, SocketAddress) -> Void = { _, _ in },

@@ -45,7 +45,7 @@ public final class TestServer: Sendable {
     public var accepted: [HandshakeReport] {
         outcomes.entries.compactMap { if case .accepted(let report) = $0 { report } else { nil } }
     }
-    /// The errors of the handshakes that failed; their reports are in ``SocketError/report``.
+    /// The errors of the handshakes that failed; their reports are in `SocketError.report`.
     public var failed: [SocketError] {
         outcomes.entries.compactMap { if case .failed(let error) = $0 { error } else { nil } }
     }
@@ -78,7 +78,7 @@ public final class TestServer: Sendable {
     ///   - handler: Gets every socket, ready; sends back what it receives by default.
     ///   - body: Gets the server.
     /// - Returns: What the closure returns.
-    /// - Throws: ``SocketError`` of listening, ``TestKitError``, or what the closure throws.
+    /// - Throws: `SocketError` of listening, `TestKitError`, or what the closure throws.
     public static func run<Result: Sendable>(
         _ certificate: IssuedCertificate? = nil,
         alpn: [String] = [],
@@ -114,7 +114,7 @@ public final class TestServer: Sendable {
                 try await handler(socket)
             } catch {
                 errors.append(error)
-                throw HandlerFailed()
+                throw NotedFailure()
             }
         } _: { inner in
             let outer = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
@@ -143,7 +143,7 @@ public final class TestServer: Sendable {
     ///
     /// - Parameter configure: Changes them.
     /// - Returns: The options.
-    /// - Throws: ``TLSError``, or what the closure throws.
+    /// - Throws: `TLSError`, or what the closure throws.
     public func client(
         _ configure: (inout SocketInit) throws -> Void = { _ in }
     ) throws -> SocketInit {
@@ -157,7 +157,7 @@ public final class TestServer: Sendable {
 }
 
 /// Aborts a connection whose handler's error is noted already.
-private struct HandlerFailed: Error {}
+private struct NotedFailure: Error {}
 
 /// Carries bytes between a client and a server, with everything they do to the connection.
 ///
