@@ -2,7 +2,7 @@
 // never need them. An authority that is written is name-constrained unless somebody insists, because
 // development roots leak.
 
-public import TLSEngine
+internal import TLSEngine
 
 /// Where ``TestCA/write(to:)`` put things.
 public struct AuthorityFiles: Sendable, Hashable {
