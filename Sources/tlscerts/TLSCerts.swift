@@ -38,7 +38,7 @@ private enum EndSignals {
             var byte: UInt8 = 1
             _ = unsafe write(endDescriptor, &byte, 1)
         }
-        for number in [SIGINT, SIGTERM] { unsafe signal(number, handler) }
+        for number in [SIGINT, SIGTERM] { signal(number, handler) }
         await withCheckedContinuation { continuation in
             Thread.detachNewThread {
                 var byte: UInt8 = 0
