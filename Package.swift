@@ -20,8 +20,10 @@ let package = Package(
         .library(name: "Sockets", targets: ["Sockets"]),
         .library(name: "TLSEngine", targets: ["TLSEngine"]),
         .library(name: "TLSTestKit", targets: ["TLSTestKit"]),
+        .library(name: "TLSTestServers", targets: ["TLSTestServers"]),
         .library(name: "TLSInspection", targets: ["TLSInspection"]),
         .executable(name: "tlsinspect", targets: ["tlsinspect"]),
+        .executable(name: "tlscerts", targets: ["tlscerts"]),
     ],
     dependencies: [
         // Executables only; library targets depend on the system's OpenSSL alone.
@@ -50,6 +52,11 @@ let package = Package(
             dependencies: ["TLSEngine", "COpenSSL"],
             swiftSettings: settings
         ),
+        .target(
+            name: "TLSTestServers",
+            dependencies: ["Sockets", "TLSTestKit", "TLSEngine"],
+            swiftSettings: settings
+        ),
         .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
 
         // Tools.
@@ -57,6 +64,14 @@ let package = Package(
             name: "tlsinspect",
             dependencies: [
                 "TLSInspection", "TLSTestKit", "Sockets",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "tlscerts",
+            dependencies: [
+                "TLSTestServers", "TLSTestKit", "Sockets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -110,6 +125,11 @@ let package = Package(
         .testTarget(
             name: "TLSInspectionTests",
             dependencies: ["TLSInspection", "tlsinspect", "Sockets", "TLSTestKit"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "TLSTestServersTests",
+            dependencies: ["TLSTestServers", "tlscerts", "Sockets", "TLSEngine", "TLSTestKit"],
             swiftSettings: settings
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),

@@ -43,6 +43,8 @@ public final class FaultPeer {
     private let role: TLSRole
     private let version: ProtocolVersion
     private let padding: [UInt8]
+    /// The application protocol that a server chooses, offered or not; freed in deinit.
+    private let chosen: UnsafeMutableBufferPointer<UInt8>
     // Freed in deinit, with both BIOs.
     private let ssl: OpaquePointer
     private let input: OpaquePointer
@@ -59,30 +61,47 @@ public final class FaultPeer {
     ///   - certificate: What it presents; a server needs one.
     ///   - helloPadding: Bytes of an extension that nobody knows, by which a client's hello grows;
     ///     0...65,000.
+    ///   - applicationProtocol: What a server answers to clients that offer protocols, offered or
+    ///     not; nil answers nothing.
+    ///   - authorities: Of how many authorities a server wants a client certificate; 0 wants none.
+    ///     Any certificate will do, and none as well.
     /// - Throws: ``TestKitError`` `.openSSL`.
     public init(
         _ role: TLSRole,
         _ version: ProtocolVersion,
         certificate: IssuedCertificate? = nil,
-        helloPadding: Int = 0
+        helloPadding: Int = 0,
+        choosing applicationProtocol: String? = nil,
+        authorities: Int = 0
     ) throws(TestKitError) {
         self.role = role
         self.version = version
         padding = [UInt8](repeating: 0, count: helloPadding)
-        let context = try unsafe openSSL("make a context") {
-            unsafe SSL_CTX_new(role == .client ? TLS_client_method() : TLS_server_method())
-        }
-        // The connection keeps a reference of its own.
-        defer { unsafe SSL_CTX_free(context) }
-        try unsafe FaultPeer.configure(context, version)
-        if let certificate { try unsafe FaultPeer.use(certificate, context) }
-        if helloPadding > 0 { try unsafe FaultPeer.padHello(context) }
-        unsafe (ssl, input, output) = try unsafe openSSL("make a connection") {
-            guard let ssl = unsafe SSL_new(context), let input = unsafe BIO_new(BIO_s_mem()),
-                let output = unsafe BIO_new(BIO_s_mem())
-            else { return nil }
-            unsafe SSL_set_bio(ssl, input, output)  // takes both over
-            return unsafe (ssl, input, output)
+        let name = Array((applicationProtocol ?? "").utf8.prefix(255))
+        let chosen = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: name.count)
+        _ = unsafe chosen.initialize(from: name)
+        do throws(TestKitError) {
+            let context = try unsafe openSSL("make a context") {
+                unsafe SSL_CTX_new(role == .client ? TLS_client_method() : TLS_server_method())
+            }
+            // The connection keeps a reference of its own.
+            defer { unsafe SSL_CTX_free(context) }
+            try unsafe FaultPeer.configure(context, version)
+            if let certificate { try unsafe FaultPeer.use(certificate, context) }
+            if helloPadding > 0 { try unsafe FaultPeer.padHello(context) }
+            if !name.isEmpty { unsafe FaultPeer.chooseProtocol(context) }
+            if authorities > 0 { try unsafe FaultPeer.demandCertificate(context, authorities) }
+            unsafe (ssl, input, output) = try unsafe openSSL("make a connection") {
+                guard let ssl = unsafe SSL_new(context), let input = unsafe BIO_new(BIO_s_mem()),
+                    let output = unsafe BIO_new(BIO_s_mem())
+                else { return nil }
+                unsafe SSL_set_bio(ssl, input, output)  // takes both over
+                return unsafe (ssl, input, output)
+            }
+            unsafe self.chosen = chosen
+        } catch {
+            unsafe chosen.deallocate()
+            throw error
         }
         // The callbacks run within calls of `step` only.
         unsafe SSL_set_ex_data(ssl, FaultPeer.index, Unmanaged.passUnretained(self).toOpaque())
@@ -92,7 +111,10 @@ public final class FaultPeer {
         }
     }
 
-    deinit { unsafe SSL_free(ssl) }
+    deinit {
+        unsafe SSL_free(ssl)
+        unsafe chosen.deallocate()
+    }
 
     /// Takes what the other side sent, and goes on with the handshake or reads.
     ///
@@ -209,6 +231,48 @@ public final class FaultPeer {
                 nil
             )
         }
+    }
+
+    /// Has servers of a context choose their protocol, whatever is offered.
+    private static func chooseProtocol(_ context: OpaquePointer) {
+        unsafe SSL_CTX_set_alpn_select_cb(
+            context,
+            { ssl, chosen, count, _, _, _ in
+                guard let peer = unsafe FaultPeer.of(ssl) else { return SSL_TLSEXT_ERR_NOACK }
+                // OpenSSL copies it, and the peer lives as long as the connection.
+                unsafe chosen?.pointee = UnsafePointer(peer.chosen.baseAddress)
+                unsafe count?.pointee = UInt8(peer.chosen.count)
+                return SSL_TLSEXT_ERR_OK
+            },
+            nil
+        )
+    }
+
+    /// Has servers of a context ask for a certificate of one of so many authorities.
+    private static func demandCertificate(
+        _ context: OpaquePointer,
+        _ count: Int
+    ) throws(TestKitError) {
+        let names = try unsafe openSSL("make a list of names") { unsafe cssl_x509_name_stack_new() }
+        for number in 0..<count {
+            let name = try unsafe openSSL("make a name") { unsafe X509_NAME_new() }
+            try openSSL(status: "name an authority") {
+                unsafe X509_NAME_add_entry_by_txt(
+                    name,
+                    "CN",
+                    MBSTRING_FLAG | 1,  // MBSTRING_ASC, which Swift cannot read
+                    "Test Authority \(number)",
+                    -1,
+                    -1,
+                    0
+                )
+            }
+            // The list takes the name over, and the context the list.
+            unsafe cssl_x509_name_stack_push(names, name)
+        }
+        unsafe SSL_CTX_set_client_CA_list(context, names)
+        unsafe SSL_CTX_set_cert_verify_callback(context, { _, _ in 1 }, nil)
+        unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
     }
 
     private static func of(_ ssl: OpaquePointer?) -> FaultPeer? {

@@ -61,6 +61,26 @@ public struct IssuedCertificate: Sendable, CustomStringConvertible, CustomReflec
         chainDER = [encoded.der] + (sendsIssuer ? authority?.chainDER ?? [] : [])
     }
 
+    /// Takes over a self-signed certificate that was made before.
+    init(
+        root der: [UInt8],
+        subject: DistinguishedName,
+        serial: [UInt8],
+        keyIdentifier: [UInt8]?,
+        privateKey: PrivateKey
+    ) throws(TestKitError) {
+        certificateDER = der
+        chainDER = [der]
+        rootDER = der
+        self.serial = serial
+        self.subject = subject
+        names = []
+        fingerprintSHA256 = try sha256(der)
+        self.privateKey = privateKey
+        self.keyIdentifier = keyIdentifier
+        keysAbove = []
+    }
+
     /// Changes what a certificate is presented with.
     private init(
         _ original: IssuedCertificate,

@@ -57,6 +57,29 @@ final class PrivateKey: Sendable {
         unsafe try self.init(owning: pointer, .p256)
     }
 
+    /// Reads a key from PEM that is not encrypted.
+    ///
+    /// - Parameters:
+    ///   - pem: The key, with or without text around it.
+    ///   - kind: What it is.
+    /// - Throws: ``TestKitError`` `.openSSL`.
+    convenience init(pem: [UInt8], _ kind: TestKey) throws(TestKitError) {
+        let pointer = unsafe try openSSL("read a key") {
+            unsafe pem.withUnsafeBytes { bytes -> OpaquePointer? in
+                guard
+                    let bio = unsafe BIO_new_mem_buf(
+                        bytes.baseAddress,
+                        Int32(clamping: bytes.count)
+                    )
+                else { return nil }
+                defer { unsafe BIO_free(bio) }
+                // An empty passphrase keeps OpenSSL from asking on the terminal.
+                return unsafe PEM_read_bio_PrivateKey(bio, nil, { _, _, _, _ in 0 }, nil)
+            }
+        }
+        unsafe try self.init(owning: pointer, kind)
+    }
+
     /// Takes over one reference to an `EVP_PKEY`, also when it throws.
     private init(owning pointer: OpaquePointer, _ kind: TestKey) throws(TestKitError) {
         do throws(TestKitError) {

@@ -14,7 +14,8 @@ internal import COpenSSL
 /// }
 /// ```
 ///
-/// It runs at OpenSSL's security level 0. What it reads after the handshake it sends back.
+/// It runs at OpenSSL's security level 0. What it reads after the handshake it sends back, unless
+/// ``isEchoing`` says otherwise.
 @safe
 public struct UncheckedServer: ~Copyable {
     private let context: OpaquePointer
@@ -27,6 +28,10 @@ public struct UncheckedServer: ~Copyable {
     public private(set) var isReady = false
     /// Why the handshake failed; nil as long as it did not.
     public private(set) var failure: TestKitError?
+    /// Whether it sends back what it reads; true by default.
+    public var isEchoing = true
+    /// What it read after the handshake and did not send back.
+    public private(set) var received: [UInt8] = []
 
     /// Makes a server.
     ///
@@ -91,7 +96,31 @@ public struct UncheckedServer: ~Copyable {
                 failure = error
             }
         }
-        if isReady { echo() }
+        if isReady { read() }
+        return drain()
+    }
+
+    /// Encrypts data for the client.
+    ///
+    /// - Parameter bytes: The data.
+    /// - Returns: What to send to the client; nothing before the handshake is done.
+    public mutating func send(_ bytes: [UInt8]) -> [UInt8] {
+        guard isReady else { return [] }
+        // A memory BIO takes everything, a call one record.
+        for start in stride(from: 0, to: bytes.count, by: 16384) {
+            let record = Array(bytes[start..<min(start + 16384, bytes.count)])
+            _ = unsafe SSL_write(ssl, record, Int32(record.count))
+        }
+        return drain()
+    }
+
+    /// Says close_notify.
+    ///
+    /// - Returns: What to send to the client; nothing before the handshake is done.
+    public mutating func close() -> [UInt8] {
+        guard isReady else { return [] }
+        _ = unsafe SSL_shutdown(ssl)
+        ERR_clear_error()
         return drain()
     }
 
@@ -105,13 +134,16 @@ public struct UncheckedServer: ~Copyable {
         }
     }
 
-    private func echo() {
+    private mutating func read() {
         var buffer = [UInt8](repeating: 0, count: 16384)
         while true {
             let count = unsafe SSL_read(ssl, &buffer, Int32(buffer.count))
             guard count > 0 else { break }
-            // A memory BIO takes everything.
-            _ = unsafe SSL_write(ssl, buffer, count)
+            if isEchoing {
+                _ = unsafe SSL_write(ssl, buffer, count)
+            } else {
+                received += buffer.prefix(Int(count))
+            }
         }
         ERR_clear_error()
     }
