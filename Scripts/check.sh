@@ -76,8 +76,13 @@ gate_counts() {
 
 gate_docs() { Scripts/docs.sh; }
 
+# Under a sanitizer a hundred tests at once starve each other, and those with deadlines fail for it:
+# this is read by Swift Testing.
+few_at_once() { export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=4; }
+
 # No test here is an XCTest, and its runner leaks; the tests of Swift Testing are all there are.
 gate_thread() {
+    few_at_once
     mkdir -p .build-tsan
     local flags=(--sanitize=thread --scratch-path .build-tsan)
     local name
@@ -89,6 +94,7 @@ gate_thread() {
     run_suites --disable-xctest "${flags[@]}"
 }
 gate_address() {
+    few_at_once
     local flags=(--sanitize=address --scratch-path .build-asan)
     swift build --build-tests "${flags[@]}"
     export LSAN_OPTIONS="suppressions=$root/Scripts/leaks.supp:print_suppressions=0"

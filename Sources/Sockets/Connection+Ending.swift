@@ -278,10 +278,11 @@ extension Connection {
             guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
             // EPIPE is a reset behind a FIN: without close_notify, the FIN was a cut.
             let isCut = errno == .brokenPipe && s.isTLS && s.engine?.peerHasClosed == false
-            s.failure =
-                isCut
-                ? SocketError(.truncated, address: s.remote, phase: .open)
-                : SocketError.system(errno, "recv", address: s.remote, phase: .open)
+            if isCut {
+                s.failure = SocketError(.truncated, address: s.remote, phase: .open)
+            } else {
+                s.fail(errno, "recv")
+            }
             return true
         }
         if isReset { _ = conclude() }

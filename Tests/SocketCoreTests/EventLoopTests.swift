@@ -357,25 +357,29 @@ import Testing
             let busy = Log<Bool>()
             let (done, sink) = AsyncStream<Void>.makeStream()
             DescriptorLimit.raise()
-            var sources: [RecordingSource] = []
-            var descriptors: [Int32] = []
-            for index in 0..<1100 {
-                let source = RecordingSource(onSweep: {
-                    guard index == 0 else {
-                        quiet.append(loop.isCurrent)
-                        return false
-                    }
-                    busy.append(loop.isCurrent)
-                    if busy.all.count == 2 { sink.finish() }
-                    return busy.all.count < 2
-                })
-                let descriptor = try StreamSocket.make(for: loopbackIPv4).take()
-                try loop.register(source, descriptor: descriptor)
-                sources.append(source)
-                descriptors.append(descriptor)
+            let onSweep: @Sendable (Int) -> Bool = { index in
+                guard index == 0 else {
+                    quiet.append(loop.isCurrent)
+                    return false
+                }
+                busy.append(loop.isCurrent)
+                if busy.all.count == 2 { sink.finish() }
+                return busy.all.count < 2
             }
+            let descriptors = try (0..<1100).map { _ in
+                try StreamSocket.make(for: loopbackIPv4).take()
+            }
+            // In one turn of the loop, and so before the first sweep, however slow the machine is.
+            let sources = await on(loop) {
+                descriptors.enumerated().compactMap { index, descriptor in
+                    let source = RecordingSource(onSweep: { onSweep(index) })
+                    return (try? loop.register(source, descriptor: descriptor)).map { source }
+                }
+            }
+            #expect(sources.count == 1100)
             for await _ in done {}
-            _ = await on(loop) { true }
+            // The last sweep takes two turns, and work comes before it in each.
+            for _ in 0..<3 { _ = await on(loop) { true } }
             #expect(busy.all == [true, true])
             #expect(quiet.all == Array(repeating: true, count: 2 * 1099))
             for source in sources { loop.retire(source) }

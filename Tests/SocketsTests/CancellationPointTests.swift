@@ -353,7 +353,7 @@ private func interrupt(
         if interruption == .signal { controller.abort("the signal") } else { task.cancel() }
     }
     let result = await task.result
-    let hasActed = now.counter.hasActed
+    let hasActed = now.counter.end()
     if case .failure(let error) = result {
         let error = error as? SocketError
         let isExpected = error?.category == .aborted && hasActed

@@ -32,8 +32,15 @@ final class CountingExecutor: TaskExecutor {
         self.loop = loop
     }
 
-    /// Whether the moment has come.
-    var hasActed: Bool { state.withLock { $0.action == nil } }
+    /// Forgets what it was to do: the action knows the task, and the task its executor.
+    ///
+    /// - Returns: Whether the moment has come.
+    func end() -> Bool {
+        state.withLock { s in
+            defer { s.action = nil }
+            return s.action == nil
+        }
+    }
 
     /// Lets the task begin.
     ///

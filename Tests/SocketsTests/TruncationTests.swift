@@ -85,6 +85,26 @@ import Testing
         }
     }
 
+    @Test("a reset says the same, whoever finds it: a reader or the loop", arguments: Wire.allCases)
+    func resetFound(wire: Wire) async throws {
+        for isRead in [true, false] {
+            let pair = try await Pair(wire)
+            // A session ticket that nobody has read would be data before the reset.
+            try await pair.server.write("x")
+            #expect(try await readExactly(1, from: pair.client) == [UInt8(ascii: "x")])
+            async let reading = thrown { if isRead { _ = try await pair.client.read() } }
+            if isRead { await until { pair.client.hasReader } }
+            pair.server.abort()
+            _ = await reading
+            #expect(await pair.client.closed == .reset)
+            let error = await thrown { _ = try await pair.client.read() }
+            #expect(error?.code == .peerReset)
+            #expect(error?.systemCall == "recv")
+            #expect(error?.phase == (wire == .tcp ? nil : .open))
+            #expect((error?.report == nil) == (wire == .tcp))
+        }
+    }
+
     @Test("data that came before a reset is delivered", arguments: Wire.allCases)
     func beforeReset(wire: Wire) async throws {
         let pair = try await Pair(wire)

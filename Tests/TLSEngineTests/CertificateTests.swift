@@ -46,6 +46,16 @@ struct CertificateTests {
         #expect(certificate.description == "a.test, valid until 2052-05-22T14:13:20Z")
     }
 
+    @Test("a certificate that was not quite DER is the one that OpenSSL sends of it")
+    func notQuiteDER() throws {
+        let strict = try issue { _ in }.der
+        try #require(strict[..<2] == [0x30, 0x82])
+        let loose = [0x30, 0x83, 0] + strict[2...]
+        let read = try Certificate(der: loose)
+        #expect(read.der == strict)
+        #expect(try Certificate.read(Array(read.pem.utf8)) == [read])
+    }
+
     @Test("a root is a CA that signed itself")
     func root() {
         #expect(fixtures.root.isCA)

@@ -28,11 +28,13 @@ public struct Certificate: Sendable {
         guard let pointer = unsafe pointer else {
             throw ErrorQueue.error(.invalidCertificate)
         }
-        handle = unsafe X509Handle(owning: pointer)
+        let handle = unsafe X509Handle(owning: pointer)
         guard used == der.count else {
             throw TLSError(.invalidCertificate, detail: "bytes follow the certificate")
         }
-        self.der = der
+        // OpenSSL also reads what is not quite DER, such as a length with zeros in front, and writes
+        // DER of it: that is what a peer gets, and what the fingerprint is of.
+        self.init(handle)
     }
 
     /// Wraps a certificate that OpenSSL already has.
