@@ -179,9 +179,7 @@ private struct Menagerie: Sendable {
             let server = try UncheckedServer(goodCertificate())
             return try await answer(socket, server, bytes, ZooPage.index(hosts, authority))
         }
-        let versions = fault.versions[0]...fault.versions[fault.versions.count - 1]
-        let scenario = try fault.scenario(under: authority, host: name)
-        let server = try scenario.server(versions: versions)
+        let server = try fault.scenario(under: authority, host: name).server()
         try await answer(socket, server, bytes, ZooPage.page(of: fault, at: name))
     }
 

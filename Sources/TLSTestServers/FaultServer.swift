@@ -116,12 +116,11 @@ public final class FaultServer: Sendable {
     ) async throws -> Result {
         let scenario = try fault.scenario(under: try authority ?? TestCA())
         let anchors = try scenario.anchorsDER.map { try Certificate(der: $0) }
-        let versions = fault.versions[0]...fault.versions[fault.versions.count - 1]
         let hellos = Journal<ClientHello>()
         let isAddress = (try? ServerName(scenario.host))?.kind == .ipAddress
         let local = SocketAddress(isAddress ? scenario.host : "127.0.0.1", port: 0)
         return try await withServer(SocketListenerInit(local: local)) { socket in
-            var server = try scenario.server(versions: versions)
+            var server = try scenario.server()
             var prefix: [UInt8]? = []
             while server.failure == nil, let bytes = try await socket.read() {
                 if let seen = prefix {
