@@ -27,7 +27,7 @@ need_swift() {
 # by itself. Every suite is in a group, or the last run takes it. The build is there already.
 run_suites() {
     local group skips=()
-    for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FuzzTests|TidyTests)\.' \
+    for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FaultCatalogueTests|FuzzTests|TidyTests)\.' \
         '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.'; do
         swift test --skip-build "$@" --filter "$group"
         skips+=(--skip "$group")

@@ -54,12 +54,12 @@ extension EventLoop {
     }
 
     private func dispatch(_ count: Int) {
-        if count > 0, sweepDue == .max { planSweep() }
         for index in 0..<count {
             guard let event = poller.event(index), let source = unsafe sources.source(event.token)
             else {
                 continue
             }
+            if sweepDue == .max { planSweep() }
             // The table or the graveyard holds the source until the batch is through.
             unsafe source._withUnsafeGuaranteedRef { $0.readinessChanged(event.readiness) }
         }
