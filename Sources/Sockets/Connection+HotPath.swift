@@ -30,7 +30,10 @@ extension Connection {
     @inline(__always)
     func beginHotRead(_ buffer: inout MutableSpan<UInt8>) -> Int {
         // In a conversation the kernel has nothing yet when one has just answered.
-        guard !expectsWait.load(ordering: .relaxed) else { return HotStep.expectWait }
+        // A buffer without room waits for nothing.
+        guard !expectsWait.load(ordering: .relaxed) || buffer.isEmpty else {
+            return HotStep.expectWait
+        }
         return attemptHotRead(&buffer)
     }
 

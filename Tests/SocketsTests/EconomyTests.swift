@@ -24,6 +24,35 @@ import Testing
         #expect(try await readExactly(5, from: pair.server) == Array("again".utf8))
     }
 
+    @Test("in a conversation, a read into no room returns at once", arguments: Wire.allCases)
+    func emptyBuffer(_ wire: Wire) async throws {
+        let counts = Log<Int>()
+        let listener = try makeListener(wire)
+        let serving = Task {
+            try await listener.serve { socket in
+                var buffer = [UInt8](repeating: 0, count: 16)
+                for _ in 0..<3 {
+                    let count = try await socket.read(into: &buffer)
+                    try await socket.write(Array(buffer[..<count]))
+                }
+                // The connection expects to wait by now.
+                var none: [UInt8] = []
+                counts.append(try await socket.read(into: &none))
+                try await socket.write("done")
+            }
+        }
+        let client = try makeClient(wire, to: listener.localAddress)
+        for _ in 0..<3 {
+            try await client.write("ping")
+            #expect(try await readExactly(4, from: client) == Array("ping".utf8))
+        }
+        #expect(try await readExactly(4, from: client) == Array("done".utf8))
+        #expect(counts.all == [0])
+        try await client.close()
+        serving.cancel()
+        _ = await serving.result
+    }
+
     @Test("a ticket leaves with the first answer when data is there already")
     func ticketWithAnswer() async throws {
         let held = Log<Bool>()
