@@ -39,6 +39,8 @@ extension TLSEngine {
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
+            ocspStaple: record?.staple?.value,
+            revocationEvidence: record?.failure == nil ? record?.evidence : nil,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,
@@ -61,6 +63,9 @@ extension TLSEngine {
         }
         if case .lenient(let reason) = context.trust.strictness {
             words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        if record != nil, context.trust.revocation.demand == .off {
+            words.append("revocation is not looked at")
         }
         return words
     }

@@ -90,7 +90,9 @@ public struct TLSEngine: ~Copyable {
                 trust: context.trust,
                 hasAnchors: context.hasAnchors,
                 expectedName: expected,
-                protocolRule: context.role == .client ? context.applicationProtocolRule : nil
+                protocolRule: context.role == .client ? context.applicationProtocolRule : nil,
+                stapleLimit: context.role == .client
+                    ? context.policy.limits.ocspResponseBytes : nil
             ) : nil
         let connection = try SSLConnection.make(
             context,

@@ -92,6 +92,8 @@ public struct TLSError: Error, Sendable {
         case engineClosed
         /// OpenSSL failed in a way this package does not know.
         case internalError
+        /// A revocation list given by this side cannot be read.
+        case invalidRevocationList
     }
 
     /// What happened.
@@ -140,7 +142,8 @@ public struct TLSError: Error, Sendable {
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
-            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed:
+            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed,
+            .invalidRevocationList:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -218,6 +221,7 @@ extension TLSError.Code {
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"
         case .internalError: "OpenSSL failed"
+        case .invalidRevocationList: "the revocation list cannot be read"
         }
     }
 }

@@ -40,6 +40,8 @@ public struct TrustPolicy: Hashable, Sendable {
     public var verificationTime: UnixTime?
     /// How RFC 5280 is read; to the letter by default.
     public var strictness: Strictness = .strict
+    /// What is made of revocation; by default evidence that is at hand must be in order.
+    public var revocation = RevocationPolicy()
     /// Set by ``acceptAnything(because:)``: the verdict is reported and not acted on.
     public private(set) var acceptsAnything: String?
 

@@ -19,6 +19,7 @@ struct SSLContextBuilder {
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
+            ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -272,6 +273,9 @@ struct SSLContextBuilder {
             if case .certificates(let anchors) = trust.anchors {
                 for anchor in anchors { label += anchor.sha256Fingerprint }
             }
+            // With another list than the one that let a client in, it shows its certificate again.
+            label += Array(trust.revocation.demand.rawValue.utf8)
+            for list in trust.revocation.lists { label += list.sha256Fingerprint }
         }
         let digest = OpenSSLLibrary.sha256(label)
         guard

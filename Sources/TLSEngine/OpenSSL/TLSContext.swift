@@ -28,7 +28,10 @@ public final class TLSContext: Sendable {
         ApplicationProtocolRule(offered: policy.alpn, isRequired: policy.alpnRequired)
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
-    var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
+    var asksForStaple: Bool {
+        policy.requestsOCSPStaple || trust.revocation.demand == .require
+            || (trust.strictness == .strict && trust.revocation.demand == .ifPresent)
+    }
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
