@@ -93,6 +93,16 @@ static inline int cssl_set_tlsext_status_type(SSL *ssl, int type) {
 static inline long cssl_get_tlsext_status_ocsp_resp(SSL *ssl, const unsigned char **response) {
     return SSL_get_tlsext_status_ocsp_resp(ssl, response);
 }
+// OpenSSL frees the response, which must come from its own allocator.
+static inline int cssl_set_staple(SSL *ssl, const unsigned char *response, size_t count) {
+    unsigned char *copy = OPENSSL_memdup(response, count);
+    if (copy == NULL) return 0;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)count);
+    return 1;
+}
+static inline void cssl_ctx_set_status_argument(SSL_CTX *ctx, void *argument) {
+    SSL_CTX_set_tlsext_status_arg(ctx, argument);
+}
 static inline int cssl_get_peer_tmp_key(SSL *ssl, EVP_PKEY **key) {
     return (int)SSL_get_peer_tmp_key(ssl, key);
 }

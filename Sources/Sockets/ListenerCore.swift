@@ -13,6 +13,8 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     private let group: EventLoopGroup
     private let context: TLSContext?
+    /// Keeps the staples fresh; nil without TLS.
+    let stapleKeeper: StapleKeeper?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
@@ -60,6 +62,7 @@ final class ListenerCore: Sendable {
             context = nil
         case .tls: context = try options.tls.context()
         }
+        stapleKeeper = context.map { StapleKeeper($0, options.tls) }
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -94,6 +97,7 @@ final class ListenerCore: Sendable {
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
         try start(descriptor)
+        stapleKeeper?.start()
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
@@ -427,6 +431,7 @@ final class ListenerCore: Sendable {
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
+        stapleKeeper?.stop()
         for waiter in waiters { waiter.resume() }
         for connection in untaken { connection.abort(reason: "the listener was closed") }
         for event in undelivered { event.socket.abort("the listener was closed") }

@@ -144,6 +144,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var ticketCount = 1
     /// What a peer may cost.
     public var limits = TLSLimits()
+    /// An OCSP response in DER to staple from the start, for as long as it is in date; nil by default.
+    public var ocspResponse: [UInt8]?
+    /// Where further responses come from; nil by default.
+    public var ocspSource: OCSPStapleSource?
+    /// Who issued the identity's certificate, by whom responses are verified before they are stapled;
+    /// nil looks in the identity's chain, and verifies no signature where it is not.
+    public var ocspIssuer: Certificate?
 
     /// Makes the default dictionary.
     public init() {}
@@ -173,7 +180,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 role: .server,
                 policy: policy,
                 identities: identity.map { [$0] } ?? [],
-                trust: trust
+                trust: trust,
+                staples: try stapleShelf(for: identity)
             )
         } catch {
             throw .configuration(error)

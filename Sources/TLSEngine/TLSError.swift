@@ -94,6 +94,9 @@ public struct TLSError: Error, Sendable {
         case internalError
         /// A revocation list given by this side cannot be read.
         case invalidRevocationList
+        /// An OCSP response that this side was to staple does not count, see
+        /// ``TLSError/verification``.
+        case invalidOCSPResponse
     }
 
     /// What happened.
@@ -143,7 +146,7 @@ public struct TLSError: Error, Sendable {
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed,
-            .invalidRevocationList:
+            .invalidRevocationList, .invalidOCSPResponse:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -222,6 +225,7 @@ extension TLSError.Code {
         case .engineClosed: "the TLS engine is closed"
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
+        case .invalidOCSPResponse: "the OCSP response does not count"
         }
     }
 }

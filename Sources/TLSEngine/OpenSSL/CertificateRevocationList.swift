@@ -175,7 +175,7 @@ extension UnixTime {
     }
 
     /// The machine's time, which OpenSSL also verifies chains at; nil when out of memory.
-    static var now: UnixTime? {
+    package static var now: UnixTime? {
         let time = unsafe X509_time_adj_ex(nil, 0, 0, nil)
         defer { unsafe ASN1_STRING_free(time) }
         return unsafe UnixTime(asn1: time)

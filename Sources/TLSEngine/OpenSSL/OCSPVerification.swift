@@ -22,8 +22,9 @@ struct OCSPProblem: Error {
 /// The certificate a response must be about, and what it is held against.
 struct OCSPVerification {
     let leaf: Certificate
-    /// Who issued the leaf, by the chain that was verified.
-    let issuer: Certificate
+    /// Who issued the leaf, by the chain that was verified; nil when a server that will staple the
+    /// response does not know, and nothing can be said of the signature.
+    let issuer: Certificate?
     let now: UnixTime
     let policy: RevocationPolicy
     /// The most bytes of a response.
@@ -49,7 +50,8 @@ struct OCSPVerification {
             throw OCSPProblem(.stapleTooLarge, text)
         }
         let response = try OCSPBasicResponse(der)
-        let delegate = try signer(of: response)
+        var delegate: Certificate?
+        if let issuer { delegate = try signer(of: response, issuer) }
         try response.refuseCriticalExtensions()
         let staple = try statement(in: response, der, delegate?.subject)
         if case .revoked = staple.status { return staple }
@@ -62,9 +64,10 @@ struct OCSPVerification {
     /// Finds out who signed, and that they may.
     ///
     /// - Returns: The delegated responder; nil for the issuer itself.
-    private func signer(of response: borrowing OCSPBasicResponse) throws(OCSPProblem)
-        -> Certificate?
-    {
+    private func signer(
+        of response: borrowing OCSPBasicResponse,
+        _ issuer: Certificate
+    ) throws(OCSPProblem) -> Certificate? {
         try requireStrong(response.signatureBits)
         var problem = OCSPProblem(
             .stapleResponderNotAuthorized,
@@ -76,7 +79,7 @@ struct OCSPVerification {
         }
         for candidate in response.certificates(atMost: OCSPVerification.delegatesMax)
         where response.isSigner(candidate) {
-            guard mayRespond(candidate) else { continue }
+            guard mayRespond(candidate, for: issuer) else { continue }
             try requireStrong(candidate.signatureBits)
             try requireStrong(candidate.keyBits)
             guard response.isSigned(by: candidate) else {
@@ -95,7 +98,7 @@ struct OCSPVerification {
     }
 
     /// Whether the leaf's issuer delegated a certificate to answer for it.
-    private func mayRespond(_ candidate: Certificate) -> Bool {
+    private func mayRespond(_ candidate: Certificate, for issuer: Certificate) -> Bool {
         let pointer = unsafe candidate.handle.pointer
         let flags = unsafe X509_get_extension_flags(pointer)
         guard flags & UInt32(EXFLAG_XKUSAGE) != 0, flags & UInt32(EXFLAG_INVALID) == 0,
@@ -184,11 +187,11 @@ extension OCSPProblem {
 /// The identifiers of one certificate by each hash that a responder may use, made when needed.
 private struct OCSPIdentifiers {
     let leaf: Certificate
-    let issuer: Certificate
+    let issuer: Certificate?
     private var made: [CInt: OCSPIdentifier] = [:]
     private static let hashes = [NID_sha1, NID_sha256, NID_sha384, NID_sha512]
 
-    init(leaf: Certificate, issuer: Certificate) {
+    init(leaf: Certificate, issuer: Certificate?) {
         self.leaf = leaf
         self.issuer = issuer
     }
@@ -197,9 +200,17 @@ private struct OCSPIdentifiers {
     mutating func match(_ identifier: OpaquePointer?) -> Bool {
         guard let identifier = unsafe identifier else { return false }
         var algorithm: OpaquePointer?
-        _ = unsafe OCSP_id_get0_info(nil, &algorithm, nil, nil, identifier)
+        var name: UnsafeMutablePointer<ASN1_OCTET_STRING>?
+        var serial: UnsafeMutablePointer<ASN1_INTEGER>?
+        guard unsafe OCSP_id_get0_info(&name, &algorithm, nil, &serial, identifier) == 1 else {
+            return false
+        }
         let number = unsafe OBJ_obj2nid(algorithm)
         guard OCSPIdentifiers.hashes.contains(number) else { return false }
+        guard let issuer else {
+            return unsafe ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf.handle.pointer)) == 0
+                && isHash(name, ofIssuerBy: number)
+        }
         if made[number] == nil {
             let digest = unsafe EVP_get_digestbyname(OBJ_nid2sn(number))
             let (leaf, issuer) = unsafe (leaf.handle.pointer, issuer.handle.pointer)
@@ -208,6 +219,20 @@ private struct OCSPIdentifiers {
         }
         guard let own = made[number] else { return false }
         return unsafe OCSP_id_cmp(own.pointer, identifier) == 0
+    }
+
+    /// Whether bytes are the hash of the name of the leaf's issuer.
+    private func isHash(_ bytes: UnsafePointer<ASN1_OCTET_STRING>?, ofIssuerBy number: CInt) -> Bool {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var count: CUnsignedInt = 0
+        let kind = unsafe EVP_get_digestbyname(OBJ_nid2sn(number))
+        let name = unsafe X509_get_issuer_name(leaf.handle.pointer)
+        guard let bytes = unsafe bytes, let start = unsafe cssl_string_data(bytes),
+            unsafe X509_NAME_digest(name, kind, &digest, &count) == 1
+        else { return false }
+        let length = Int(unsafe ASN1_STRING_length(bytes))
+        let given = unsafe UnsafeBufferPointer(start: start, count: length)
+        return unsafe given.elementsEqual(digest.prefix(Int(count)))
     }
 }
 

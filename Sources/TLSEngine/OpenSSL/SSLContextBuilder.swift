@@ -256,6 +256,14 @@ struct SSLContextBuilder {
         }
     }
 
+    /// Sets where staples come from.
+    func setStaples(_ staples: OCSPStapleShelf) {
+        let context = unsafe handle.pointer
+        let pointer = unsafe Unmanaged.passUnretained(staples).toOpaque()
+        unsafe cssl_ctx_set_status_argument(context, pointer)
+        unsafe cssl_ctx_set_status_callback(context, giveStaple)
+    }
+
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
         guard role == .server else { return }

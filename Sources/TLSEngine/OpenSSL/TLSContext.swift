@@ -34,6 +34,8 @@ public final class TLSContext: Sendable {
     }
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
+    /// What a server staples; nil for nothing. OpenSSL keeps an unretained pointer to it.
+    public let staples: OCSPStapleShelf?
 
     /// Checks a configuration.
     ///
@@ -43,12 +45,14 @@ public final class TLSContext: Sendable {
     ///   - identities: Who this side is; a server needs at least one, and may have one for each
     ///     type of key (EC, RSA, RSA-PSS, Ed25519, Ed448); the client's abilities choose.
     ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
+    ///   - staples: Where a server takes OCSP responses from to staple; nil staples none.
     /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
     public init(
         role: TLSRole,
         policy: TLSPolicy = TLSPolicy(),
         identities: [TLSIdentity] = [],
-        trust: TrustPolicy = TrustPolicy()
+        trust: TrustPolicy = TrustPolicy(),
+        staples: OCSPStapleShelf? = nil
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
         guard role == .client || !identities.isEmpty else {
@@ -71,6 +75,8 @@ public final class TLSContext: Sendable {
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
         try builder.checkSuites(versions)
+        if role == .server, let staples { builder.setStaples(staples) }
+        self.staples = staples
         self.handle = handle
         self.role = role
         self.policy = policy
