@@ -16,6 +16,11 @@ extension InteropTests {
             try await ScriptedServer().expectRow(row)
         }
 
+        @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
+        func fingerprints(_ version: ProtocolVersion) async throws {
+            try await ScriptedServer().expectFingerprints(version)
+        }
+
         @Test(
             "our listener and the client of Python agree, or refuse each other",
             arguments: HandshakeRow.all
