@@ -101,7 +101,7 @@ package struct StapleClock: Sendable {
 
     /// The machine's.
     package static let system = StapleClock(
-        now: { UnixTime.now ?? UnixTime(seconds: 0) },
+        now: { UnixTime.now },
         sleep: { try await Task.sleep(for: $0, clock: .continuous) }
     )
 }

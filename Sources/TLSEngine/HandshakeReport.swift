@@ -68,6 +68,10 @@ public struct HandshakeReport: Sendable {
     /// session.
     public var revocationEvidence: RevocationEvidence?
 
+    /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
+    /// failed before they were asked.
+    public var pins: PinVerdict?
+
     /// The last alert this side sent.
     public var alertSent: Alert?
     /// The last alert the peer sent.

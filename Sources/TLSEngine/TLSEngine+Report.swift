@@ -41,6 +41,7 @@ extension TLSEngine {
             ocspResponse: connection.ocspResponse,
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
+            pins: record?.pinVerdict,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,
@@ -66,6 +67,9 @@ extension TLSEngine {
         }
         if record != nil, context.trust.revocation.demand == .off {
             words.append("revocation is not looked at")
+        }
+        if context.trust.isPinned {
+            words.append("the certificate is pinned: chain and name are not checked")
         }
         return words
     }

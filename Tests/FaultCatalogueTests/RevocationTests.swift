@@ -63,7 +63,10 @@ struct RevocationTests {
         return RevocationPolicy(row.demand, lists: lists)
     }
 
-    @Test("a client does what the catalogue says of lists and staples", arguments: RevocationRow.all())
+    @Test(
+        "a client does what the catalogue says of lists and staples",
+        arguments: RevocationRow.all()
+    )
     func client(_ row: RevocationRow) async throws {
         let authority = try Authority.shared()
         let revocation = try row.fault.scenario(under: authority.root)

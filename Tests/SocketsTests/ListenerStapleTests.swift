@@ -190,7 +190,9 @@ struct ListenerStapleTests {
         }
     }
 
-    @Test("the source is asked at the start and at half of what is left, and the new one is stapled")
+    @Test(
+        "the source is asked at the start and at half of what is left, and the new one is stapled"
+    )
     func refresh() async throws {
         let stage = try StapleStage(lifetime: 3600)
         let listener = try stage.listener()
@@ -220,7 +222,8 @@ struct ListenerStapleTests {
         let first = try #require(await states.next())
         stage.become(.failing)
         // The pauses: half of what is left, then a minute, doubled each time.
-        for (pause, hasStaple) in [(500, true), (60, true), (120, true), (240, true), (480, false)] {
+        for (pause, hasStaple) in [(500, true), (60, true), (120, true), (240, true), (480, false)]
+        {
             try await stage.clock.waitForSleepers(1)
             stage.clock.advance(by: .seconds(pause))
             let state = try #require(await states.next())
@@ -312,7 +315,9 @@ struct ListenerStapleTests {
 
     @Test("a listener that demands nothing and staples nothing says so")
     func nothing() async throws {
-        let plain = try SocketListener(SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0)))
+        let plain = try SocketListener(
+            SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
+        )
         #expect(plain.staples.isEmpty)
         await plain.close()
         let stage = try StapleStage()

@@ -103,7 +103,9 @@ struct OCSPStapleTests {
         )
         #expect(try refusal { $0.key = .rsa1024 } == .stapleSignatureTooWeak)
         #expect(
-            try refusal { $0.extraExtensions = [.init(oid: "2.25.1", isCritical: true, der: [5, 0])] }
+            try refusal {
+                $0.extraExtensions = [.init(oid: "2.25.1", isCritical: true, der: [5, 0])]
+            }
                 == .stapleResponderNotAuthorized
         )
     }
@@ -272,7 +274,8 @@ struct OCSPStapleTests {
     @Test("an anchor is trusted as it stands, whatever is stapled to it")
     func anchors() throws {
         var stage = try StapleStage()
-        stage.trust.anchors = .certificates([try Certificate(der: stage.certificate.certificateDER)])
+        stage.trust.anchors = .certificates([try Certificate(der: stage.certificate.certificateDER)]
+        )
         stage.trust.revocation = .require
         #expect(try stage.refusal() == nil)
         stage.staple = .garbage

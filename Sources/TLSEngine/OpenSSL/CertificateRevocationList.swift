@@ -173,13 +173,6 @@ extension UnixTime {
         guard unsafe ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 else { return nil }
         self.init(seconds: Int64(days) * 86400 + Int64(seconds))
     }
-
-    /// The machine's time, which OpenSSL also verifies chains at; nil when out of memory.
-    package static var now: UnixTime? {
-        let time = unsafe X509_time_adj_ex(nil, 0, 0, nil)
-        defer { unsafe ASN1_STRING_free(time) }
-        return unsafe UnixTime(asn1: time)
-    }
 }
 
 /// OpenSSL's `pem_password_cb` for what is never encrypted.

@@ -50,7 +50,10 @@ struct OCSPBasicResponse: ~Copyable {
         case OCSP_RESPONSE_STATUS_TRYLATER:
             OCSPProblem(.stapleTryLater, "the staple says that the responder cannot answer now")
         case OCSP_RESPONSE_STATUS_UNAUTHORIZED:
-            OCSPProblem(.stapleUnauthorized, "the staple says that the responder is not responsible")
+            OCSPProblem(
+                .stapleUnauthorized,
+                "the staple says that the responder is not responsible"
+            )
         case OCSP_RESPONSE_STATUS_MALFORMEDREQUEST, OCSP_RESPONSE_STATUS_INTERNALERROR,
             OCSP_RESPONSE_STATUS_SIGREQUIRED:
             OCSPProblem(.stapleResponderFailed, "the staple says that the responder failed")

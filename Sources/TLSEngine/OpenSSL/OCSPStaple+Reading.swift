@@ -29,11 +29,10 @@ extension OCSPStaple {
                 unsafe X509_check_issued(candidate.handle.pointer, leaf.handle.pointer)
                     == X509_V_OK
             }
-        guard let now = time ?? UnixTime.now else { throw TLSError(.internalError) }
         let verification = OCSPVerification(
             leaf: leaf,
             issuer: known,
-            now: now,
+            now: time ?? UnixTime.now,
             policy: RevocationPolicy(),
             byteLimit: limit,
             securityBits: 0

@@ -20,7 +20,7 @@ public final class OCSPStapleShelf: Sendable {
     }
 
     private let entries = Mutex<[Entry]>([])
-    private let clock: @Sendable () -> UnixTime?
+    private let clock: @Sendable () -> UnixTime
 
     /// Makes an empty shelf, which tells the time by the machine's clock.
     public init() {
@@ -28,7 +28,7 @@ public final class OCSPStapleShelf: Sendable {
     }
 
     /// Makes an empty shelf with a clock of one's own.
-    package init(clock: @escaping @Sendable () -> UnixTime?) {
+    package init(clock: @escaping @Sendable () -> UnixTime) {
         self.clock = clock
     }
 
@@ -62,9 +62,8 @@ public final class OCSPStapleShelf: Sendable {
                 entries.first { isMeant($0.certificate) }?.staple
             })
         else { return nil }
-        guard let nextUpdate = staple.nextUpdate else { return staple }
-        guard let now = clock(), now <= nextUpdate else { return nil }
-        return staple
+        guard let nextUpdate = staple.nextUpdate, clock() > nextUpdate else { return staple }
+        return nil
     }
 }
 

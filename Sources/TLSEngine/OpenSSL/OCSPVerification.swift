@@ -222,7 +222,8 @@ private struct OCSPIdentifiers {
     }
 
     /// Whether bytes are the hash of the name of the leaf's issuer.
-    private func isHash(_ bytes: UnsafePointer<ASN1_OCTET_STRING>?, ofIssuerBy number: CInt) -> Bool {
+    private func isHash(_ bytes: UnsafePointer<ASN1_OCTET_STRING>?, ofIssuerBy number: CInt) -> Bool
+    {
         var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var count: CUnsignedInt = 0
         let kind = unsafe EVP_get_digestbyname(OBJ_nid2sn(number))

@@ -32,6 +32,8 @@ public final class TLSContext: Sendable {
         policy.requestsOCSPStaple || trust.revocation.demand == .require
             || (trust.strictness == .strict && trust.revocation.demand == .ifPresent)
     }
+    /// The smallest finite field for key exchange.
+    let diffieHellmanFloor: DiffieHellmanFloor
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
     /// What a server staples; nil for nothing. OpenSSL keeps an unretained pointer to it.
@@ -69,6 +71,7 @@ public final class TLSContext: Sendable {
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
+        diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false

@@ -62,18 +62,15 @@ extension VerificationRecord {
         guard wasJudged, demand != .off, response != nil || demand == .require else { return nil }
         let chain = unsafe SSLConnection.certificates(SSL_get0_verified_chain(ssl))
         guard let response else { return missingEvidence(chain) }
-        // An anchor is trusted as it stands.
+        // An anchor, and a pinned leaf, is trusted as it stands.
         guard chain.count > 1 else { return nil }
-        guard let now = trust.verificationTime ?? UnixTime.now else {
-            return VerificationFailure(code: .stapleMalformed, depth: 0, text: "out of memory")
-        }
         let verification = OCSPVerification(
             leaf: chain[0],
             issuer: chain[1],
-            now: now,
+            now: trust.time,
             policy: trust.revocation,
             byteLimit: stapleLimit ?? 0,
-            securityBits: unsafe securityBits(SSL_get_security_level(ssl))
+            securityBits: Int(SecurityLevel.bits(Int(unsafe SSL_get_security_level(ssl))))
         )
         do throws(OCSPProblem) {
             let staple = try verification.verify(response)
@@ -99,11 +96,6 @@ extension VerificationRecord {
         }
     }
 
-    /// What OpenSSL's security levels ask for (`SSL_CTX_set_security_level`).
-    private func securityBits(_ level: CInt) -> Int {
-        let bits = [0, 80, 112, 128, 192, 256]
-        return bits[Int(min(max(level, 0), 5))]
-    }
 }
 
 /// A staple on the heap: few connections have one.
