@@ -67,14 +67,14 @@ final class StapleStage: Sendable {
             switch mood.withLock({ $0 }) {
             case .failing: throw Unreachable()
             case .hanging:
-                try await Task.sleep(for: .seconds(86_400), clock: clock)
+                try await clock.sleep(until: clock.now.advanced(by: .seconds(86_400)))
                 return []
             default: return try response()
             }
         }
         source.clock = StapleClock(
             now: { [clock] in UnixTime(seconds: clock.unixSeconds) },
-            sleep: { [clock] in try await Task.sleep(for: $0, clock: clock) }
+            sleep: { [clock] in try await clock.sleep(until: clock.now.advanced(by: $0)) }
         )
         return source
     }
