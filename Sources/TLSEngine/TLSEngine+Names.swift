@@ -27,6 +27,8 @@ extension TLSEngine {
         sent: ServerName?,
         remote: String?
     ) throws(TLSError) -> ServerName? {
+        // A pin stands for the name too.
+        if trust.isPinned { return nil }
         switch trust.name {
         case .unchecked: return nil
         case .name(let name): return try ServerName(name)

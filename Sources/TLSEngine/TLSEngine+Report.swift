@@ -39,6 +39,7 @@ extension TLSEngine {
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
+            pins: record?.pinVerdict,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,
@@ -61,6 +62,9 @@ extension TLSEngine {
         }
         if case .lenient(let reason) = context.trust.strictness {
             words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        if context.trust.isPinned {
+            words.append("the certificate is pinned: chain and name are not checked")
         }
         return words
     }

@@ -24,6 +24,8 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case halfClose = "Half-close"
     case end = "Clean ends"
     case cut = "Cuts"
+    case fingerprints = "Fingerprints"
+    case finiteField = "Finite fields"
     case other = "Its own"
 }
 
@@ -56,6 +58,9 @@ struct InteropLine: Sendable {
     /// One row a version.
     private static let once = HandshakeRow.versions.count
 
+    /// One that matches and one that does not, a version.
+    private static let pins: Counts = [.fingerprints: 2 * once]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -67,11 +72,21 @@ struct InteropLine: Sendable {
                 .client,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once]
+                [.end: 2 * once, .cut: once],
+                pins,
+                [.finiteField: FieldRow.all.count]
             ),
-            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once]),
+            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
-            InteropLine("gnutls-serv", .client, handshakes, data, [.cut: once]),
+            InteropLine(
+                "gnutls-serv",
+                .client,
+                handshakes,
+                data,
+                [.cut: once],
+                pins,
+                [.finiteField: FieldRow.all.count]
+            ),
         ] + scripted(.client) + [
             InteropLine(
                 "openssl s_client",
@@ -86,7 +101,14 @@ struct InteropLine: Sendable {
 
     private static func scripted(_ side: Side) -> [InteropLine] {
         ScriptedLanguage.allCases.map {
-            InteropLine($0.rawValue, side, handshakes, data, [.halfClose: 2 * once, .cut: once])
+            InteropLine(
+                $0.rawValue,
+                side,
+                handshakes,
+                data,
+                [.halfClose: 2 * once, .cut: once],
+                side == .client ? pins : [:]
+            )
         }
     }
 

@@ -29,6 +29,8 @@ public final class TLSContext: Sendable {
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
     var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
+    /// The smallest finite field for key exchange.
+    let diffieHellmanFloor: DiffieHellmanFloor
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
@@ -62,6 +64,7 @@ public final class TLSContext: Sendable {
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
+        diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false
