@@ -73,10 +73,12 @@ build() {
 run() {
     local target="$1"
     shift
+    mkdir -p "$scratch/findings/$target"
     # An input of 4 KiB holds every script; one that takes 10 s hangs, one that takes 1 GiB leaks.
     FUZZ_TARGET="$target" ASAN_OPTIONS=detect_stack_use_after_return=0 \
         LSAN_OPTIONS="suppressions=$root/Scripts/leaks.supp:print_suppressions=0" \
-        "$fuzzer" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 "$@"
+        "$fuzzer" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="$scratch/findings/$target/" "$@"
 }
 
 build
@@ -89,12 +91,10 @@ failed=()
 for target in "${targets[@]}"; do
     corpus="$root/Fuzzing/Corpus/$target"
     grown="$scratch/corpus/$target"
-    findings="$scratch/findings/$target"
-    mkdir -p "$corpus" "$grown" "$findings"
+    mkdir -p "$corpus" "$grown"
     FUZZ_SEEDS="$grown" run "$target" >/dev/null 2>&1
     log="$scratch/$target.log"
-    if run "$target" -max_total_time="$seconds" -artifact_prefix="$findings/" \
-        "$grown" "$corpus" >"$log" 2>&1; then
+    if run "$target" -max_total_time="$seconds" "$grown" "$corpus" >"$log" 2>&1; then
         verdict=ok
     else
         verdict=FAILED

@@ -287,7 +287,8 @@ extension Connection {
             guard !s.hasSaidGoodbyes else { return false }
             // Data that came before the reset can still be read; without it there is nothing left.
             let unread = try? Syscalls.unreadBytes(s.descriptor)
-            guard (unread ?? 0) == 0, s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
+            guard s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
+            guard (unread ?? 0) == 0 || s.takeInMessages() else { return s.failure != nil }
             guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
             // EPIPE is a reset behind a FIN: without close_notify, the FIN was a cut.
             let isCut = errno == .brokenPipe && s.isTLS && s.engine?.peerHasClosed == false
@@ -359,6 +360,34 @@ extension Connection {
 }
 
 extension Connection.Storage {
+    /// Takes in what is unread as far as it is TLS's own, such as a ticket that nobody waits for.
+    ///
+    /// - Returns: Whether that was all; otherwise there is something for a reader.
+    mutating func takeInMessages() -> Bool {
+        guard isTLS else { return false }
+        isDrained = false
+        // Bounded: so many messages without data would be over the engine's budget.
+        for _ in 0..<16 {
+            guard let unread = try? Syscalls.unreadBytes(descriptor), unread > 0 else {
+                return true
+            }
+            guard case .bytes(let count) = fetch(atMost: min(unread, 16 << 10)) else {
+                return false
+            }
+            let window = unsafe scratchWindow(count)
+            let answers = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
+            // Who has reset the connection hears no answers.
+            var output = unsafe OutputSpan(buffer: answers, initializedCount: 0)
+            let input = unsafe Span(_unsafeElements: window)
+            let taken = engine?.takeInMessages(input, producing: &output)
+            _ = unsafe output.finalize(for: answers)
+            unsafe keep(window, consumed: taken?.consumed ?? 0, isSpilled: false)
+            mayHavePlaintext = taken?.hasMore ?? false
+            guard inbound.isEmpty, !mayHavePlaintext else { return false }
+        }
+        return false
+    }
+
     /// The first of the deadlines that are set.
     var nextDeadline: LoopInstant? {
         var next = establishDeadline

@@ -453,7 +453,12 @@ extension Connection.Storage {
                 lifecycle.phase == .handshaking
                 ? try engine?.handshake(consuming: rest, producing: &output)
                 : try engine?.receive(rest, into: &plaintext, producing: &output)
-            guard let progress, progress.consumed > 0 else { return }
+            guard let progress else { return }
+            // A step that takes nothing may have been busy with a record of before.
+            let hasGoneOn =
+                progress.consumed > 0
+                || (lifecycle.phase != .handshaking && progress.wants == .nothing)
+            guard hasGoneOn else { return }
             consumed += progress.consumed
         }
     }

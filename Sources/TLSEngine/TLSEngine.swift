@@ -255,6 +255,24 @@ public struct TLSEngine: ~Copyable {
         }
     }
 
+    /// Takes in TLS's own messages, such as tickets, up to the first application data, which the next
+    /// ``receive(_:into:producing:)`` delivers.
+    ///
+    /// - Parameters:
+    ///   - ciphertext: Bytes from the peer.
+    ///   - output: Receives answers.
+    /// - Returns: Bytes taken, and whether application data, or a failure, waits for that call.
+    package mutating func takeInMessages(
+        _ ciphertext: Span<UInt8>,
+        producing output: inout OutputSpan<UInt8>
+    ) -> (consumed: Int, hasMore: Bool) {
+        guard state.canReceive else { return (0, true) }
+        let (outcome, consumed) = withWindows(ciphertext, &output) { $0.peek() }
+        budget.note(connection.messagesReceived)
+        if outcome == .failed { _ = fail() }
+        return (consumed, outcome != .wantsInput || connection.hasPendingInput)
+    }
+
     /// Encrypts application data into records of at most 16 KiB.
     ///
     /// - Parameters:

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import Sockets
 import TLSTestKit
+import Tooling
 
 /// Looks at all certificates and keys of a directory.
 struct CheckCommand: ToolCommand {
@@ -59,7 +60,7 @@ struct CheckCommand: ToolCommand {
         let status: ExitStatus = entries.contains { !$0.findings.isEmpty } ? .findings : .clean
         guard output.format == .text else {
             let report = Report(files: entries, exit: status.rawValue)
-            return ToolOutput(text: Tool.json(report), status: status)
+            return ToolOutput(text: JSONLine.text(of: report), status: status)
         }
         let paint = output.painter(in: surroundings)
         let width = entries.map(\.file.count).max() ?? 0

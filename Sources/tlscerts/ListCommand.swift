@@ -3,6 +3,7 @@
 import ArgumentParser
 import TLSTestKit
 import TLSTestServers
+import Tooling
 
 /// Lists all faults.
 struct ListCommand: ToolCommand {
@@ -58,7 +59,7 @@ struct ListCommand: ToolCommand {
         }
         guard output.format == .text else {
             let report = Report(faults: certificates + transports)
-            return ToolOutput(text: Tool.json(report), status: .clean)
+            return ToolOutput(text: JSONLine.text(of: report), status: .clean)
         }
         let paint = output.painter(in: surroundings)
         let width = (certificates + transports).map(\.name.count).max() ?? 0

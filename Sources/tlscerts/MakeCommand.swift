@@ -3,6 +3,7 @@
 public import ArgumentParser
 import Foundation
 public import TLSTestKit
+import Tooling
 
 extension TestKey: ExpressibleByArgument {}
 
@@ -177,7 +178,7 @@ struct MakeCommand: ToolCommand {
 
     private func told(_ report: Report, _ surroundings: ToolSurroundings) -> ToolOutput {
         guard output.format == .text else {
-            return ToolOutput(text: Tool.json(report), status: .clean)
+            return ToolOutput(text: JSONLine.text(of: report), status: .clean)
         }
         let paint = output.painter(in: surroundings)
         let rows: [(String, String?)] = [

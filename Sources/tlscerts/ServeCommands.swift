@@ -5,6 +5,7 @@ import Foundation
 import Sockets
 import TLSTestKit
 import TLSTestServers
+import Tooling
 
 /// Opens a zoo of all faults.
 struct ZooCommand: ToolCommand {
@@ -88,7 +89,7 @@ struct ZooCommand: ToolCommand {
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? Tool.json(report) : text)
+            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)
@@ -161,7 +162,7 @@ struct OCSPCommand: ToolCommand {
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? Tool.json(report) : text)
+            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)

@@ -2,6 +2,7 @@
 // section without contents is left out, so a failed handshake shows as much as it had come to.
 
 import TLSInspection
+import Tooling
 
 /// A report in text.
 struct TextReport {
@@ -220,11 +221,6 @@ enum Spans {
 }
 
 extension String {
-    /// The text with spaces behind it up to a width.
-    func padded(to width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - count))
-    }
-
     /// The text with spaces in front of it up to a width.
     func paddedLeft(to width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self

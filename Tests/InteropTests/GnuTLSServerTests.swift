@@ -28,7 +28,8 @@ struct GnuTLSServer: ForeignServer {
         }
         for name in settings.protocols { arguments += ["--alpn", name, "--alpn-fatal"] }
         var environment = ForeignProcess.standardEnvironment
-        environment["LD_PRELOAD"] = LoopbackTrait.library
+        environment["LD_PRELOAD"] = [LoopbackTrait.library, environment["LD_PRELOAD"]]
+            .compactMap(\.self).joined(separator: ":")
         try await ForeignProcess.run(.gnutlsServ, arguments, environment: environment) { process in
             let port = try await process.wait(for: "it listened") { state in
                 state.text.split(separator: "\n").lazy.filter { $0.hasPrefix("LISTENING ") }

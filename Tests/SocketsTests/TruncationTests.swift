@@ -1,12 +1,38 @@
 // The end of a stream is typed: only close_notify is a clean end of TLS (RFC 8446 §6.1), and what came
 // before a cut is delivered first.
 
+import SocketCore
+import Synchronization
 import TLSEngine
 import Testing
 
 @testable import Sockets
 
 @Suite(.timeLimit(.minutes(1))) struct TruncationTests {
+    @Test("a reset is noticed behind a ticket that nobody reads", arguments: Wire.allCases)
+    func resetBehindTicket(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        pair.server.abort()
+        #expect(await pair.client.closed.error?.code == .peerReset)
+    }
+
+    @Test(
+        "data that came before a reset is still read, also behind a ticket",
+        arguments: Wire.allCases
+    )
+    func dataBeforeReset(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        try await pair.server.write("last words")
+        let descriptor = pair.client.descriptor
+        // All of it has arrived, so that the reset comes behind it.
+        await until { ((try? Syscalls.unreadBytes(descriptor)) ?? 0) > 10 - 1 }
+        pair.server.abort()
+        await until { pair.client.connection.state.withLock { $0.hasHungUp } }
+        #expect(try await readExactly(10, from: pair.client) == Array("last words".utf8))
+        #expect(await thrown { _ = try await pair.client.read() }?.code == .peerReset)
+        #expect(await pair.client.closed.error?.code == .peerReset)
+    }
+
     /// How a peer ends without saying so.
     enum Ending: CaseIterable, Sendable {
         case fin, reset

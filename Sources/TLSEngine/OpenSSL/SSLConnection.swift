@@ -230,6 +230,15 @@ struct SSLConnection: ~Copyable {
         return unsafe SSL_read_ex(ssl, memory, count, &got) == 1 ? .done : outcome()
     }
 
+    /// Reads records up to the first application data, which stays where it is.
+    mutating func peek() -> StepOutcome {
+        ErrorQueue.clear()
+        prepare()
+        var byte: UInt8 = 0
+        var got = 0
+        return unsafe SSL_peek_ex(ssl, &byte, 1, &got) == 1 ? .done : outcome()
+    }
+
     @inline(__always)
     mutating func write(
         _ memory: UnsafeRawPointer,

@@ -1,5 +1,5 @@
-// A validator for the part of JSON Schema (draft 2020-12) that the published schema is written in.
-// A keyword it does not know is an error, so that nothing in the schema goes unchecked.
+// A validator for the part of JSON Schema (draft 2020-12) that the published schemas are written in.
+// A keyword it does not know is an error, so that nothing in a schema goes unchecked.
 
 import Foundation
 
@@ -7,7 +7,7 @@ import Foundation
 ///
 /// Not `indirect`: the leak check does not see through pointers that carry an enum's case in their
 /// upper bits, and takes what they hold for lost.
-enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
+public enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
     case null
     case bool(Bool)
     case number(Double)
@@ -15,7 +15,7 @@ enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    init(from decoder: any Decoder) throws {
+    public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
@@ -33,13 +33,13 @@ enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
     }
 
     /// Reads a text that is one JSON value and nothing else.
-    init(parsing text: String) throws {
+    public init(parsing text: String) throws {
         self = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
     }
 
-    init(stringLiteral value: String) { self = .string(value) }
+    public init(stringLiteral value: String) { self = .string(value) }
 
-    subscript(key: String) -> JSONValue? {
+    public subscript(key: String) -> JSONValue? {
         get { if case .object(let members) = self { members[key] } else { nil } }
         set {
             guard case .object(var members) = self else { return }
@@ -48,10 +48,12 @@ enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
         }
     }
 
-    var string: String? { if case .string(let value) = self { value } else { nil } }
-    var number: Double? { if case .number(let value) = self { value } else { nil } }
-    var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
-    var object: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
+    public var string: String? { if case .string(let value) = self { value } else { nil } }
+    public var number: Double? { if case .number(let value) = self { value } else { nil } }
+    public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+    public var object: [String: JSONValue]? {
+        if case .object(let value) = self { value } else { nil }
+    }
 
     /// The name that the keyword `type` has for it.
     func isOfType(_ name: String) -> Bool {
@@ -67,21 +69,24 @@ enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral {
 }
 
 /// A schema.
-struct JSONSchema: Sendable {
-    let root: JSONValue
+public struct JSONSchema: Sendable {
+    /// The schema itself.
+    public let root: JSONValue
 
-    /// The schema that is published.
-    static func published() throws -> JSONSchema { try reading.get() }
+    /// Makes a schema.
+    public init(root: JSONValue) { self.root = root }
 
-    /// Read once: every report of every test is held against it.
-    private static let reading = Result {
+    /// Reads the schema that is published for a tool.
+    ///
+    /// - Parameter tool: The tool's name.
+    public static func published(for tool: String) throws -> JSONSchema {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-            .appendingPathComponent("../../docs/tlsinspect.schema.json")
+            .appendingPathComponent("../../docs/\(tool).schema.json")
         return JSONSchema(root: try JSONValue(parsing: String(contentsOf: file, encoding: .utf8)))
     }
 
     /// What is wrong with a value, one line a fault; empty when it is valid.
-    func faults(of value: JSONValue) -> [String] { faults(of: value, by: root, at: "$") }
+    public func faults(of value: JSONValue) -> [String] { faults(of: value, by: root, at: "$") }
 
     private func faults(of value: JSONValue, by schema: JSONValue, at place: String) -> [String] {
         guard let keywords = schema.object else { return ["\(place): the schema is no object"] }
