@@ -15,6 +15,7 @@ final class ListenerCore: Sendable {
     private let context: TLSContext?
     /// Keeps the staples fresh; nil without TLS.
     let stapleKeeper: StapleKeeper?
+    private let decider: TLSDecider?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
@@ -60,9 +61,12 @@ final class ListenerCore: Sendable {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
             context = nil
-        case .tls: context = try options.tls.context()
+            decider = nil
+        case .tls:
+            context = try options.tls.context()
+            decider = ListenerDecider(options.tls, executor: options.executor)
         }
-        stapleKeeper = context.map { StapleKeeper($0, options.tls) }
+        stapleKeeper = context.map(StapleKeeper.init)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -163,6 +167,7 @@ final class ListenerCore: Sendable {
     private func register(_ connection: Connection) -> Bool {
         let key = ObjectIdentifier(connection)
         connection.state.withLock { s in
+            s.decider = decider
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key) }

@@ -33,6 +33,15 @@ struct StapleSchedule {
 }
 
 final class StapleKeeper: Sendable {
+    /// One identity of the listener or of a host, and what staples for it.
+    private struct Ward: Sendable {
+        let identity: TLSIdentity
+        let shelf: OCSPStapleShelf?
+        let source: OCSPStapleSource?
+        let issuer: Certificate?
+        var leaf: Certificate { identity.certificate }
+    }
+
     private struct State {
         var failures: [Certificate: any Error] = [:]
         var attempts: [Certificate: UnixTime] = [:]
@@ -40,30 +49,32 @@ final class StapleKeeper: Sendable {
         var isOver = false
     }
 
-    private let identities: [TLSIdentity]
-    private let shelf: OCSPStapleShelf?
-    private let issuer: Certificate?
-    private let source: OCSPStapleSource?
+    private let wards: [Ward]
     private let state = Mutex(State())
 
     /// Makes a keeper, which does nothing before it is started.
     ///
-    /// - Parameters:
-    ///   - context: Whose identities are stapled for.
-    ///   - options: The source, and what else there is.
-    init(_ context: TLSContext, _ options: TLSSocketListenerInit) {
-        identities = context.identities
-        shelf = context.staples
-        issuer = options.ocspIssuer
-        source = options.ocspSource
+    /// - Parameter context: A listener's; its identities and those of its hosts are stapled for.
+    init(_ context: TLSContext) {
+        wards = ([context] + (context.hosts?.all ?? [])).flatMap { context in
+            let callbacks = context.companion as? ListenerCallbacks
+            return context.identities.map { identity in
+                Ward(
+                    identity: identity,
+                    shelf: context.staples,
+                    source: callbacks?.ocspSource,
+                    issuer: callbacks?.ocspIssuer
+                )
+            }
+        }
     }
 
     /// Starts to fetch when there is a source.
     func start() {
-        guard let source, shelf != nil else { return }
+        guard wards.contains(where: { $0.source != nil && $0.shelf != nil }) else { return }
         state.withLock { s in
             guard !s.isOver, s.task == nil else { return }
-            s.task = Task { await self.run(source) }
+            s.task = Task { await self.run() }
         }
     }
 
@@ -78,46 +89,57 @@ final class StapleKeeper: Sendable {
     }
 
     /// What is stapled, one value an identity.
-    var states: [StapleState] { identities.map(state(of:)) }
+    var states: [StapleState] { wards.map(state(of:)) }
 
-    private func state(of identity: TLSIdentity) -> StapleState {
-        let leaf = identity.certificate
-        let (failure, next) = state.withLock { ($0.failures[leaf], $0.attempts[leaf]) }
+    private func state(of ward: Ward) -> StapleState {
+        let (failure, next) = state.withLock { ($0.failures[ward.leaf], $0.attempts[ward.leaf]) }
         return StapleState(
-            certificate: leaf,
-            staple: shelf?.staple(for: leaf),
+            certificate: ward.leaf,
+            staple: ward.shelf?.staple(for: ward.leaf),
             failure: failure,
             nextAttempt: next
         )
     }
 
-    private func run(_ source: OCSPStapleSource) async {
+    private func run() async {
         await withDiscardingTaskGroup { group in
-            for identity in identities { group.addTask { await self.keep(identity, source) } }
+            for ward in wards {
+                guard let source = ward.source, let shelf = ward.shelf else { continue }
+                group.addTask { await self.keep(ward, source, shelf) }
+            }
         }
     }
 
     /// Fetches for one identity until the task is cancelled.
-    private func keep(_ identity: TLSIdentity, _ source: OCSPStapleSource) async {
-        let leaf = identity.certificate
+    private func keep(
+        _ ward: Ward,
+        _ source: OCSPStapleSource,
+        _ shelf: OCSPStapleShelf
+    ) async {
+        let leaf = ward.leaf
         var schedule = StapleSchedule(source)
         while !Task.isCancelled {
             let pause: Duration
             do {
-                let response = try await fetch(identity, source)
+                let response = try await fetch(ward.identity, source)
                 let now = source.clock.now()
-                let staple = try StapleKeeper.accept(response, identity, issuer, at: now)
-                shelf?.put(staple, for: leaf)
+                let staple = try StapleKeeper.accept(
+                    response,
+                    ward.identity,
+                    ward.issuer,
+                    at: now
+                )
+                shelf.put(staple, for: leaf)
                 pause = schedule.pause(after: staple, now: now)
                 note(leaf, nil, source.clock.now(), pause)
             } catch {
                 guard !Task.isCancelled else { return }
                 let code = (error as? TLSError)?.verification?.code
-                if code == .revoked { shelf?.put(nil, for: leaf) }
+                if code == .revoked { shelf.put(nil, for: leaf) }
                 pause = schedule.pauseAfterFailure()
                 note(leaf, error, source.clock.now(), pause)
             }
-            source.closures.onChange?(state(of: identity))
+            source.closures.onChange?(state(of: ward))
             do { try await source.clock.sleep(pause) } catch { return }
         }
     }
@@ -181,15 +203,25 @@ final class StapleKeeper: Sendable {
 
 extension TLSSocketListenerInit {
     /// The shelf of a listener that staples, with what there is from the start.
-    func stapleShelf(for identity: TLSIdentity?) throws(TLSError) -> OCSPStapleShelf? {
-        guard ocspResponse != nil || ocspSource != nil, let identity else { return nil }
+    func stapleShelf(for identities: [TLSIdentity]) throws(TLSError) -> OCSPStapleShelf? {
+        guard ocspResponse != nil || ocspSource != nil else { return nil }
         let clock = ocspSource?.clock ?? .system
         let shelf = OCSPStapleShelf(clock: clock.now)
-        if let ocspResponse {
-            let now = clock.now()
-            let staple = try StapleKeeper.accept(ocspResponse, identity, ocspIssuer, at: now)
-            shelf.put(staple, for: identity.certificate)
+        guard let ocspResponse else { return shelf }
+        // What is wrong with it for the first identity is told, unless it speaks of another.
+        var problem: TLSError?
+        for identity in identities {
+            do throws(TLSError) {
+                let now = clock.now()
+                let staple = try StapleKeeper.accept(ocspResponse, identity, ocspIssuer, at: now)
+                shelf.put(staple, for: identity.certificate)
+                return shelf
+            } catch {
+                let isOfAnother = error.verification?.code == .stapleOfAnotherCertificate
+                if problem == nil || !isOfAnother { problem = error }
+            }
         }
+        if let problem { throw problem }
         return shelf
     }
 }

@@ -6,6 +6,7 @@ import Foundation
 import Sockets
 import TLSEngine
 import TLSTestKit
+import TLSTestServers
 import Testing
 
 /// A row of the table.
@@ -92,11 +93,11 @@ struct RevocationTableTests {
                 )
             }
             let served = scenario
-            let cells = try await withFaultServer(served) { address in
+            let cells = try await FaultServer.run(served) { server in
                 [
-                    try await openssl(revocation, files, address.port),
-                    try await curl(revocation, files, address.port),
-                    try await gnutls(revocation, files, address.port),
+                    try await openssl(revocation, files, server.address.port),
+                    try await curl(revocation, files, server.address.port),
+                    try await gnutls(revocation, files, server.address.port),
                 ]
             }
             let note = revocationNotes[fault.name] ?? ""

@@ -4,6 +4,7 @@
 import Sockets
 import TLSEngine
 import TLSTestKit
+import TLSTestServers
 import Testing
 
 /// A fault, a version, and whether evidence is required.
@@ -76,8 +77,8 @@ struct RevocationTests {
         scenario.versions = row.version...row.version
         let served = scenario
         let policy = try policy(row, revocation)
-        let (error, report) = try await withFaultServer(served) { address in
-            try await reportOfClient(served, at: address) { options in
+        let (error, report) = try await FaultServer.run(served) { server in
+            try await reportOfClient(served, at: server.address) { options in
                 options.trust.revocation = policy
                 options.requestsOCSPStaple = true
             }

@@ -34,14 +34,18 @@ final class VerificationRecord {
     var hasListForLeaf = false
     /// The staple, once it was verified.
     var staple: OCSPStapleBox?
+    /// Where the owner decides; nil where it does not.
+    let deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
         hasAnchors: Bool,
         expectedName: ServerName?,
         protocolRule: ApplicationProtocolRule?,
+        deliberation: Deliberation? = nil,
         stapleLimit: Int? = nil
     ) {
+        self.deliberation = deliberation
         self.trust = trust
         self.stapleLimit = stapleLimit
         self.protocolRule = protocolRule
@@ -140,7 +144,7 @@ final class VerificationRecord {
     }
 
     /// What the peer sent, leaf first.
-    private func sentChain(_ store: OpaquePointer) -> [Certificate] {
+    func sentChain(_ store: OpaquePointer) -> [Certificate] {
         var chain =
             unsafe X509_STORE_CTX_get0_cert(store).map {
                 [Certificate(unsafe X509Handle(sharing: $0))]
