@@ -47,6 +47,15 @@ static inline int cssl_ctx_add1_chain_cert(SSL_CTX *ctx, X509 *certificate) {
 static inline int cssl_ctx_set_dh_auto(SSL_CTX *ctx, int on) {
     return (int)SSL_CTX_set_dh_auto(ctx, on);
 }
+static inline int cssl_ctx_set0_tmp_dh(SSL_CTX *ctx, EVP_PKEY *parameters) {
+    return SSL_CTX_set0_tmp_dh_pkey(ctx, parameters);
+}
+// The operations of a security callback that speak of finite fields.
+static inline int cssl_secop_tmp_dh(void) { return SSL_SECOP_TMP_DH; }
+static inline int cssl_secop_is_group(int operation) {
+    return operation == SSL_SECOP_CURVE_SUPPORTED || operation == SSL_SECOP_CURVE_SHARED
+        || operation == SSL_SECOP_CURVE_CHECK;
+}
 static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
     return SSL_CTX_set_max_cert_list(ctx, bytes);
 }
@@ -134,6 +143,12 @@ static inline int cssl_error_is_system(unsigned long code) { return ERR_SYSTEM_E
 static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk_X509_num(stack); }
 static inline X509 *cssl_x509_stack_value(const STACK_OF(X509) *stack, int index) {
     return sk_X509_value(stack, index);
+}
+// A new stack with one certificate, which it shares; NULL when out of memory.
+static inline STACK_OF(X509) *cssl_x509_stack_of(X509 *certificate) {
+    STACK_OF(X509) *stack = sk_X509_new_null();
+    if (stack && sk_X509_push(stack, certificate) > 0) X509_up_ref(certificate);
+    return stack;
 }
 static inline int cssl_general_names_count(const GENERAL_NAMES *names) {
     return sk_GENERAL_NAME_num(names);

@@ -142,6 +142,10 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var maximumVersion: ProtocolVersion = .tls13
     /// Session tickets sent after a full handshake, 0...16; one by default.
     public var ticketCount = 1
+    /// Bits of the smallest finite field for key exchange; 1,024 by default.
+    ///
+    /// The system's security level has a floor of its own, and the higher of both counts.
+    public var minDHSize = 1024
     /// What a peer may cost.
     public var limits = TLSLimits()
     /// Further identities, one a type of key: the client's abilities choose.
@@ -206,6 +210,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.signatureAlgorithms = signatureAlgorithms
             policy.clientAuthentication = clientAuthentication
             policy.ticketCount = ticketCount
+            policy.minDHSize = minDHSize
             policy.limits = limits
         }
         do throws(TLSError) {

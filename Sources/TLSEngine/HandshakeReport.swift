@@ -63,6 +63,10 @@ public struct HandshakeReport: Sendable {
     /// The stapled OCSP response in DER as it came; nil without one.
     public var ocspResponse: [UInt8]?
 
+    /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
+    /// failed before they were asked.
+    public var pins: PinVerdict?
+
     /// The last alert this side sent.
     public var alertSent: Alert?
     /// The last alert the peer sent.

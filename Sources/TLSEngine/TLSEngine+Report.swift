@@ -41,6 +41,7 @@ extension TLSEngine {
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
+            pins: record?.pinVerdict,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,
@@ -63,6 +64,9 @@ extension TLSEngine {
         }
         if case .lenient(let reason) = context.trust.strictness {
             words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        if context.trust.isPinned {
+            words.append("the certificate is pinned: chain and name are not checked")
         }
         return words
     }

@@ -84,6 +84,8 @@ public struct TLSError: Error, Sendable {
         case invalidApplicationProtocol
         /// A number in the policy is out of its range.
         case invalidPolicy
+        /// A fingerprint is not written as RFC 8122 has it, or a list of pins is empty.
+        case invalidFingerprint
         /// The OpenSSL library that runs is not of major version 3.
         case unsupportedLibrary
         /// Data was sent or received before the handshake was done.
@@ -147,8 +149,8 @@ public struct TLSError: Error, Sendable {
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
-            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed,
-            .unexpectedAnswer:
+            .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
+            .handshakeIncomplete, .engineClosed, .unexpectedAnswer:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -222,6 +224,7 @@ extension TLSError.Code {
         case .invalidServername: "invalid servername"
         case .invalidApplicationProtocol: "invalid ALPN protocol"
         case .invalidPolicy: "a number in the TLS policy is out of its range"
+        case .invalidFingerprint: "a fingerprint cannot be read"
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"

@@ -55,6 +55,12 @@ public struct TLSPolicy: Hashable, Sendable {
     /// refused without one, which only who asked can tell (RFC 7633).
     /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
     public var requestsOCSPStaple = false
+    /// Bits of the smallest finite field for key exchange, 0...10,000; 1,024 by default.
+    ///
+    /// The system's security level has a floor of its own, and the higher of both counts: 2,048 bits at
+    /// level 2. A client refuses a server's smaller one, a server uses none; in TLS 1.3 the smaller
+    /// groups of RFC 7919 are not offered.
+    public var minDHSize = 1024
     /// What the peer may cost.
     public var limits = TLSLimits()
     /// Which decisions of the handshake the engine's owner makes; none by default.

@@ -40,6 +40,8 @@ public struct TrustPolicy: Hashable, Sendable {
     public var verificationTime: UnixTime?
     /// How RFC 5280 is read; to the letter by default.
     public var strictness: Strictness = .strict
+    /// Certificates and keys known beforehand, and what they stand for; nil for none.
+    public var pins: CertificatePins?
     /// Set by ``acceptAnything(because:)``: the verdict is reported and not acted on.
     public private(set) var acceptsAnything: String?
 

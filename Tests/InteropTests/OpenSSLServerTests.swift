@@ -76,6 +76,20 @@ extension InteropTests {
             try await OpenSSLServer().expectRow(row)
         }
 
+        @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
+        func fingerprints(_ version: ProtocolVersion) async throws {
+            try await OpenSSLServer().expectFingerprints(version)
+        }
+
+        @Test("a finite field is as large as both floors want", arguments: FieldRow.all)
+        func field(_ row: FieldRow) async throws {
+            let directory = try TemporaryDirectory()
+            let file = try await FiniteField.write(row.bits, to: directory.path)
+            let suites = "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"
+            try await OpenSSLServer(behaviour: ["-rev", "-cipher", suites, "-dhparam", file])
+                .expectField(row, at: directory.path)
+        }
+
         @Test(
             "what goes to s_server comes back at the same time, in pieces of any size",
             arguments: EchoRow.all

@@ -18,6 +18,15 @@ extension InteropTests {
         }
 
         @Test(
+            "a fingerprint stands for authority and name",
+            arguments: ScriptedLanguage.tested,
+            HandshakeRow.versions
+        )
+        func fingerprints(_ language: ScriptedLanguage, _ version: ProtocolVersion) async throws {
+            try await ScriptedServer(language).expectFingerprints(version)
+        }
+
+        @Test(
             "our listener and their client agree, or refuse each other",
             arguments: ScriptedLanguage.tested,
             HandshakeRow.all

@@ -22,6 +22,8 @@ final class VerificationRecord {
     var failure: VerificationFailure?
     /// What the peer sent, leaf first, when a rule was broken: a server's session forgets it.
     var refusedChain: [Certificate] = []
+    /// What the pins said; nil without pins, and before they were asked.
+    var pinVerdict: PinVerdict?
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
     /// Where the owner decides; nil where it does not.
@@ -64,8 +66,12 @@ final class VerificationRecord {
         wasJudged = true
         failure = nil
         leafThatWantsStaple = nil
-        if unsafe X509_verify_cert(store) == 1 {
-            failure = unsafe brokenRule(store)
+        pinVerdict = nil
+        if let pins = trust.pins, pins.mode == .replace {
+            failure = unsafe pinnedLeafFailure(store, pins)
+        } else if unsafe X509_verify_cert(store) == 1 {
+            if let pins = trust.pins { unsafe notePins(store, pins) }
+            failure = unsafe brokenRule(store) ?? pinFailure(store)
         } else {
             failure = unsafe openSSLFailure(store)
         }
@@ -143,7 +149,7 @@ final class VerificationRecord {
         // unless its issuer is an anchor too.
         guard chain.count > 1, let leaf = chain.first else { return nil }
         if case .certificates(let anchors) = trust.anchors, anchors.contains(leaf) { return nil }
-        if leaf.isCA {
+        if leaf.isCA, !hasPinnedLeaf {
             return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
         }
         if leaf.mayNotSign, unsafe mustSign(store) {

@@ -13,6 +13,7 @@ struct SSLContextBuilder {
         let limits = policy.limits
         let ranges: [(String, Int, ClosedRange<Int>)] = [
             ("ticketCount", policy.ticketCount, 0...16),
+            ("minDHSize", policy.minDHSize, 0...DiffieHellmanFloor.sizeMax),
             ("clientHelloBytes", limits.clientHelloBytes, 1...Int.max),
             ("certificateChainBytes", limits.certificateChainBytes, 1...Int.max),
             ("certificateChainDepth", limits.certificateChainDepth, 0...Int(Int32.max)),
@@ -180,21 +181,15 @@ struct SSLContextBuilder {
     /// - Returns: Whether there is any anchor; always, unless the policy accepts anything.
     func setTrust(_ trust: TrustPolicy) throws(TLSError) -> Bool {
         let context = unsafe handle.pointer
-        var hasAnchors = true
-        do throws(TLSError) {
-            let store = try TrustStore.store(for: trust.anchors)
-            unsafe cssl_ctx_set1_cert_store(context, store.pointer)
-        } catch {
-            guard trust.acceptsAnything != nil, error.code == .emptyTrustStore else { throw error }
-            hasAnchors = false
-        }
+        try checkPins(trust)
+        let hasAnchors = try setAnchors(trust)
         let parameters = unsafe SSL_CTX_get0_param(context)
         var flags = UInt(X509_V_FLAG_TRUSTED_FIRST)
         if trust.strictness == .strict { flags |= UInt(X509_V_FLAG_X509_STRICT) }
         // A certificate that was named as an anchor is one, whoever issued it.
         if case .certificates(let anchors) = trust.anchors {
             flags |= UInt(X509_V_FLAG_PARTIAL_CHAIN)
-            if role == .server { setAcceptableAuthorities(anchors) }
+            if role == .server, !trust.isPinned { setAcceptableAuthorities(anchors) }
         }
         unsafe X509_VERIFY_PARAM_set_flags(parameters, flags)
         if let time = trust.verificationTime {
@@ -210,6 +205,19 @@ struct SSLContextBuilder {
             }
         unsafe SSL_CTX_set_verify(context, mode, nil)
         return hasAnchors
+    }
+
+    private func setAnchors(_ trust: TrustPolicy) throws(TLSError) -> Bool {
+        // Pins that stand for the chain need none.
+        guard !trust.isPinned else { return true }
+        do throws(TLSError) {
+            let store = try TrustStore.store(for: trust.anchors)
+            unsafe cssl_ctx_set1_cert_store(handle.pointer, store.pointer)
+            return true
+        } catch {
+            guard trust.acceptsAnything != nil, error.code == .emptyTrustStore else { throw error }
+            return false
+        }
     }
 
     /// Tells clients whose certificates are welcome (RFC 8446 §4.2.4).

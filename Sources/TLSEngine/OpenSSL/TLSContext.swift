@@ -31,6 +31,8 @@ public final class TLSContext: Sendable {
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
     var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
+    /// The smallest finite field for key exchange.
+    let diffieHellmanFloor: DiffieHellmanFloor
     /// Something of the owner's that goes with it.
     package let companion: (any Sendable)?
     /// OpenSSL keeps an unretained pointer to it.
@@ -87,6 +89,7 @@ public final class TLSContext: Sendable {
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
+        diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false
