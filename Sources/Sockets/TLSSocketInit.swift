@@ -177,7 +177,9 @@ private enum ClientContextCache {
             identity: tls.identity,
             secrets: digest(tls)
         )
-        return try contexts.context(for: key) { () throws(SocketError) in try make(tls, key.trust) }
+        return try contexts.context(for: key) { () throws(SocketError) in
+            try make(tls, key.trust)
+        }
     }
 
     private static func make(
