@@ -8,7 +8,8 @@ extension TLSEngine {
     public var report: HandshakeReport {
         let policy = context.policy
         let facts = connection.transportFacts
-        let peerChain = connection.peerChain
+        let resumed = resumedChain
+        let peerChain = resumed?.sent ?? connection.peerChain
         let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
         let isTrustedSession =
             context.trust.acceptsAnything == nil && record != nil && connection.isResumed
@@ -34,12 +35,13 @@ extension TLSEngine {
             isServernameAcknowledged: connection.isServernameAcknowledged,
             localCertificate: connection.localCertificate,
             peerChain: peerChain.isEmpty ? record?.refusedChain ?? [] : peerChain,
-            verifiedChain: isTrusted ? connection.verifiedChain : [],
+            verifiedChain: isTrusted ? connection.verifiedChain : resumed?.verified ?? [],
             verification: record?.failure,
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
             pins: record?.pinVerdict,
+            withheldSession: record?.withheld,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,

@@ -71,11 +71,18 @@ public struct TLSEngine: ~Copyable {
     ///     for it unless the trust policy says otherwise.
     ///   - servername: For a client: the name to send. Nil sends `remoteName` when that is a DNS
     ///     name; the empty string sends none. An IP address is never sent (RFC 6066 §3).
+    ///   - session: For a client: a session to resume. Where anything stands against it, it is not
+    ///     offered, and ``HandshakeReport/withheldSession`` says why; the handshake is a full one then,
+    ///     as it is when the server refuses.
+    ///   - peer: For a client: whom it connects to, with the port; its sessions are bound to that. Nil
+    ///     is the remote name, without a port.
     /// - Throws: ``TLSError`` `.invalidServername` when there is nothing to verify against.
     public init(
         _ context: TLSContext,
         remoteName: String? = nil,
-        servername: String? = nil
+        servername: String? = nil,
+        resuming session: TLSSession? = nil,
+        peer: SessionPeer? = nil
     ) throws(TLSError) {
         var sent: ServerName?
         var expected: ServerName?
@@ -103,10 +110,16 @@ public struct TLSEngine: ~Copyable {
         self.record = record
         self.connection = connection
         let limits = context.policy.limits
+        if context.role == .client {
+            record?.sessionPeer = peer ?? remoteName.map { SessionPeer($0, port: 0) }
+        } else {
+            record?.sessionTimeout = context.policy.sessionTimeout
+        }
         budget = PostHandshakeBudget(
             limit: limits.postHandshakeMessages,
             dataPerMessage: limits.dataPerPostHandshakeMessage
         )
+        if let session, context.role == .client { prepareOffer(of: session, sent: sent?.text) }
     }
 
     // MARK: Steps
@@ -127,6 +140,7 @@ public struct TLSEngine: ~Copyable {
     ) throws(TLSError) -> Progress {
         try requireUsable()
         guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
+        if record?.offered != nil { spendOffer() }
         try apply(.start)
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
         if outcome == .wantsInput, connection.messagesReceived > TLSEngine.handshakeMessagesMax {
@@ -436,6 +450,7 @@ public struct TLSEngine: ~Copyable {
         hasCompleted = true
         connection.endHandshake()
         budget.begin(connection.messagesReceived)
+        if record?.kept != nil { adoptResumedVerdict() }
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(
                 with: connection.applicationProtocol

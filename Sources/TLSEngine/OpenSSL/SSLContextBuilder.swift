@@ -265,7 +265,9 @@ struct SSLContextBuilder {
 
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
+        try setSessionTimeout()
         guard role == .server else { return }
+        setTicketCallbacks()
         let context = unsafe handle.pointer
         if policy.ticketCount == 0 { unsafe SSL_CTX_set_options(context, cssl_op_no_ticket()) }
         unsafe SSL_CTX_set_num_tickets(context, policy.ticketCount)
@@ -276,10 +278,9 @@ struct SSLContextBuilder {
         label += Array(policy.clientAuthentication.rawValue.utf8)
         if policy.clientAuthentication != .none {
             label.append(0)
-            label += Array("\(trust.strictness), \(trust.acceptsAnything != nil)".utf8)
-            if case .certificates(let anchors) = trust.anchors {
-                for anchor in anchors { label += anchor.sha256Fingerprint }
-            }
+            var writer = ByteWriter()
+            trust.write(to: &writer)
+            label += writer.bytes
         }
         let digest = OpenSSLLibrary.sha256(label)
         guard
