@@ -145,6 +145,9 @@ final class SessionFeed: Sendable {
         for subscription in all { subscription.finish() }
     }
 
+    /// Consumers that are still there.
+    var subscriptionCount: Int { all.count }
+
     private var all: [SessionSubscription] {
         subscriptions.withLock { $0.compactMap(\.subscription) }
     }

@@ -26,6 +26,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case cut = "Cuts"
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
+    case resumption = "Resumption"
     case other = "Its own"
 }
 
@@ -74,9 +75,16 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count, .resumption: 4 * once]
             ),
-            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
+            InteropLine(
+                "nginx",
+                .client,
+                handshakes,
+                data,
+                [.cut: once, .other: 4 * once, .resumption: 4 * once],
+                pins
+            ),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
             InteropLine(
                 "gnutls-serv",
@@ -85,7 +93,7 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once]
             ),
         ] + scripted(.client) + [
             InteropLine(
@@ -93,10 +101,16 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3]
+                [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once]
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once]),
-            InteropLine("gnutls-cli", .listener, handshakes, data, [.halfClose: once, .cut: once]),
+            InteropLine(
+                "gnutls-cli",
+                .listener,
+                handshakes,
+                data,
+                [.halfClose: once, .cut: once, .resumption: 2 * once]
+            ),
         ] + scripted(.listener)
 
     private static func scripted(_ side: Side) -> [InteropLine] {
@@ -107,7 +121,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.halfClose: 2 * once, .cut: once],
-                side == .client ? pins : [:]
+                side == .client ? pins : [:],
+                $0 == .node ? [.resumption: once] : [:]
             )
         }
     }
