@@ -176,7 +176,13 @@ extension Connection {
             return (feed, isNew, feed.add(subscription), pending)
         }
         for other in begun.earlier { other.append(begun.pending) }
-        if begun.isNew { onClosed { begun.feed.finish() } }
+        if begun.isNew {
+            onClosed { [weak self] in
+                // What came with the last of the data is not lost.
+                self?.deliverSessions()
+                begun.feed.finish()
+            }
+        }
         if state.withLock({ $0.closeReason != nil || !$0.isTLS }) { subscription.finish() }
         return subscription
     }

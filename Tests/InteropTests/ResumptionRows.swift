@@ -126,7 +126,7 @@ extension InteropTests {
         func gnutlsClient(_ version: ProtocolVersion, _ clients: CertificateDemand) async throws {
             // It connects twice by itself, and sends its request the second time.
             try await expectClient(version, clients, "gnutls-cli", rounds: 1) { _, _ in
-                GnuTLSClient(options: ["--resume"])
+                GnuTLSClient(options: ["--resume", "--waitresumption"])
             }
         }
 
@@ -269,11 +269,17 @@ extension ScriptedServer {
             options.servername = Authorities.host
             options.trust = try authorities.trust()
             let first = try Socket(options)
-            #expect(try await first.readToEnd() == Array("first".utf8))
-            options.session = try #require(first.info?.session)
-            try await first.close()
+            var sessions = first.sessions.makeAsyncIterator()
+            // In TLS 1.3 Node sends its tickets behind what it is told to write, and then ends without a
+            // close_notify: a cut, by which the sessions that came are not lost.
+            let end = Task { try await first.readToEnd() }
+            let session = try #require(await sessions.next())
+            _ = await end.result
+            first.abort()
+            options.session = session.sealed
             let second = try Socket(options)
-            #expect(try await second.ready.resumed == true)
+            let info = try await second.ready
+            #expect(info.resumed == true)
             #expect(second.info?.verificationStatus == "ok")
             #expect(try await turn.report(.ready).resumed == true)
             try await second.write("stressed")

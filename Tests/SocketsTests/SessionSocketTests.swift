@@ -217,6 +217,27 @@ import Testing
         #expect(try await readExactly(10, from: pair.client) == Array("still here".utf8))
     }
 
+    @Test("a ticket that comes right before a cut is not lost", arguments: Wire.secure)
+    func beforeCut(_ wire: Wire) async throws {
+        let server = try RawServer()
+        let client = try makeClient(wire, to: server.address) { $0.servername = "localhost" }
+        var sessions = client.sessions.makeAsyncIterator()
+        let serving = Task {
+            var peer = try EnginePeer(.server, wire, over: try await server.accept())
+            try await peer.handshake(andSend: [1, 2, 3])
+            // FIN without close_notify.
+            try await peer.socket.close()
+        }
+        let error = await thrown { _ = try await readAll(from: client) }
+        #expect(error?.code == .truncated)
+        try await serving.value
+        let session = await sessions.next()
+        #expect(session?.version == wire.version)
+        #expect(await sessions.next() == nil)
+        // OpenSSL takes back what it gives itself.
+        #expect(client.info?.session == nil)
+    }
+
     @Test("a ticket that comes when the client has closed goes nowhere")
     func late() async throws {
         // A raw peer, so that the ticket comes when the test says.
