@@ -126,7 +126,7 @@ let package = Package(
         ),
         .testTarget(
             name: "FaultCatalogueTests",
-            dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],
+            dependencies: ["Sockets", "TLSEngine", "TLSTestKit", "TLSTestServers"],
             swiftSettings: settings
         ),
         // How tests of the tools run them, and hold their JSON against its schema.

@@ -125,6 +125,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var sessionKey: SessionKey?
         /// Who wants a client's sessions as they come; nil while nobody does.
         var sessionFeed: SessionFeed?
+        /// Who answers the engine's questions; nil when it has none.
+        var decider: TLSDecider?
+        /// The question that waits for the application.
+        var openQuestion: OpenQuestion?
 
         var hasFailed: Bool { failure != nil }
 

@@ -11,6 +11,7 @@ struct Connector: Sendable {
     let family: AddressFamily
     let options: SocketOptions
     let context: TLSContext?
+    let decider: TLSDecider?
     let remoteName: String
     let servername: String?
     let session: TLSSession?
@@ -51,9 +52,11 @@ struct Connector: Sendable {
             }
             context = nil
             session = nil
+            decider = nil
         case .tls:
             context = try options.tls.context()
             session = try options.tls.resumption()
+            decider = ClientDecider(options.tls)
         }
         peer = SessionPeer(options.remote.address, port: options.remote.port)
         remoteName = options.remote.address
@@ -144,6 +147,7 @@ struct Connector: Sendable {
     private func prepare(_ connection: Connection, connectTook: Duration) {
         let handshake = EventLoop.readClock().advanced(by: limits.handshake)
         connection.state.withLock { s in
+            s.decider = decider
             s.timings.connect = connectTook
             s.establishDeadline = min(s.establishDeadline ?? handshake, handshake)
             s.idleTimeout = idleTimeout

@@ -52,12 +52,15 @@ public struct SocketError: Error, Sendable {
         case truncated
         /// TLS failed after the handshake.
         case tlsFailed
+        /// A callback of the application refused the peer, or failed to decide.
+        case refusedByApplication
 
         /// No connection within ``SocketInit/connectionTimeout`` or the limit for one attempt.
         case connectTimedOut
         /// No complete handshake in time.
         case handshakeTimedOut
-        /// A response was not sent within ``SocketResponseOptions/connectionTimeout``.
+        /// A response was not sent within ``SocketResponseOptions/connectionTimeout``, or a listener's
+        /// source gave no staple within ``OCSPStapleSource/timeout``.
         case responseTimedOut
         /// Nothing was sent or received for ``SocketInit/idleTimeout``.
         case idleTimedOut
@@ -154,7 +157,7 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed:
+            .tlsFailed, .refusedByApplication:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
@@ -254,6 +257,7 @@ extension SocketError.Code {
         case .localCertificateRejected: "the peer refused this side's certificate"
         case .truncated: "the stream was cut off"
         case .tlsFailed: "TLS failed"
+        case .refusedByApplication: "the application refused the peer"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
         case .responseTimedOut: "the response was not sent in time"

@@ -18,7 +18,7 @@ struct SessionFacts: Hashable, Sendable {
     /// See ``TLSContext/sessionScope``.
     var scope: [UInt8]
 
-    func write(to writer: inout ByteWriter) {
+    func write(to writer: inout FactsWriter) {
         writer.append(authentication.rawValue)
         writer.append(authenticatedAt.seconds)
         writer.append(expires.seconds)
@@ -30,7 +30,7 @@ struct SessionFacts: Hashable, Sendable {
         writer.append(bytes: scope)
     }
 
-    init?(from reader: inout ByteReader) {
+    init?(from reader: inout FactsReader) {
         guard let kind = reader.number(UInt8.self).flatMap(SessionAuthentication.init(rawValue:)),
             let authenticatedAt = reader.number(Int64.self),
             let expires = reader.number(Int64.self), let staple = reader.number(Int64.self),
@@ -82,7 +82,7 @@ struct KeptChain: Sendable {
     var leaf: Certificate? { sent.first }
 
     /// Writes everything but the leaf, which OpenSSL's session has.
-    func write(to writer: inout ByteWriter) {
+    func write(to writer: inout FactsWriter) {
         writer.append(authenticatedAt.seconds)
         var table: [Certificate] = []
         for certificate in sent + verified
@@ -106,7 +106,7 @@ struct KeptChain: Sendable {
         writer.append(text: failure.text)
     }
 
-    init?(from reader: inout ByteReader, leaf: Certificate) {
+    init?(from reader: inout FactsReader, leaf: Certificate) {
         guard let time = reader.number(Int64.self), let count = reader.number(UInt16.self) else {
             return nil
         }
@@ -149,7 +149,7 @@ struct KeptChain: Sendable {
     }
 
     private static func chain(
-        from reader: inout ByteReader,
+        from reader: inout FactsReader,
         _ table: [Certificate]
     ) -> [Certificate]? {
         guard let count = reader.number(UInt16.self) else { return nil }
@@ -191,7 +191,7 @@ extension KeptChain {
 }
 
 /// Builds bytes.
-struct ByteWriter {
+struct FactsWriter {
     private(set) var bytes: [UInt8] = []
 
     mutating func append<Number: FixedWidthInteger>(_ number: Number) {
@@ -210,8 +210,8 @@ struct ByteWriter {
     }
 }
 
-/// Reads what ``ByteWriter`` built; nil where there is less than there should be.
-struct ByteReader {
+/// Reads what ``FactsWriter`` built; nil where there is less than there should be.
+struct FactsReader {
     private var rest: ArraySlice<UInt8>
 
     init(_ bytes: [UInt8]) {

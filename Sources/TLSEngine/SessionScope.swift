@@ -8,7 +8,7 @@ extension TLSContext {
     /// The system's store counts as such, whatever it holds. Times and limits are not in it: they are
     /// looked at by themselves.
     var sessionScope: [UInt8] {
-        var writer = ByteWriter()
+        var writer = FactsWriter()
         writer.append(text: "swift-sockets session scope 1")
         writer.append(versions.lowerBound.rawValue)
         writer.append(versions.upperBound.rawValue)
@@ -17,6 +17,7 @@ extension TLSContext {
         }
         writer.append(Int64(diffieHellmanFloor.size))
         writer.append(UInt8(policy.requestsOCSPStaple ? 1 : 0))
+        writer.append(Int64(policy.decisions.rawValue))
         for identity in identities { writer.append(bytes: identity.certificate.sha256Fingerprint) }
         trust.write(to: &writer)
         return OpenSSLLibrary.sha256(writer.bytes)
@@ -25,7 +26,7 @@ extension TLSContext {
 
 extension TrustPolicy {
     /// Writes whom the policy trusts; not the time at which it does, nor its reasons in words.
-    func write(to writer: inout ByteWriter) {
+    func write(to writer: inout FactsWriter) {
         switch anchors {
         case .system: writer.append(text: "system")
         case .certificates(let certificates):
@@ -43,6 +44,8 @@ extension TrustPolicy {
         case .lenient: writer.append(text: "lenient")
         }
         writer.append(UInt8(acceptsAnything == nil ? 0 : 1))
+        writer.append(text: revocation.demand.rawValue)
+        for list in revocation.lists { writer.append(bytes: list.sha256Fingerprint) }
         guard let pins else { return writer.append(text: "no pins") }
         writer.append(text: pins.mode.rawValue)
         for pin in pins.pins { writer.append(text: pin.description) }

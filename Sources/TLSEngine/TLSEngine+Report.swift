@@ -10,9 +10,11 @@ extension TLSEngine {
         let facts = connection.transportFacts
         let resumed = resumedChain
         let peerChain = resumed?.sent ?? connection.peerChain
-        let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
+        let isContent = deliberation?.isContent ?? true
+        let isTrusted = isContent && record.map { $0.wasJudged && $0.failure == nil } ?? false
         let isTrustedSession =
-            context.trust.acceptsAnything == nil && record != nil && connection.isResumed
+            isContent && context.trust.acceptsAnything == nil && record != nil
+            && connection.isResumed
             && connection.isSessionOfTrustedPeer
         return HandshakeReport(
             role: context.role,
@@ -36,10 +38,12 @@ extension TLSEngine {
             localCertificate: connection.localCertificate,
             peerChain: peerChain.isEmpty ? record?.refusedChain ?? [] : peerChain,
             verifiedChain: isTrusted ? connection.verifiedChain : resumed?.verified ?? [],
-            verification: record?.failure,
+            verification: record?.failure ?? deliberation?.refusal?.error.verification,
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
+            ocspStaple: record?.staple?.value,
+            revocationEvidence: record?.failure == nil ? record?.evidence : nil,
             pins: record?.pinVerdict,
             withheldSession: record?.withheld,
             alertSent: facts.alertSent,
@@ -64,6 +68,9 @@ extension TLSEngine {
         }
         if case .lenient(let reason) = context.trust.strictness {
             words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        if record != nil, context.trust.revocation.demand == .off {
+            words.append("revocation is not looked at")
         }
         if context.trust.isPinned {
             words.append("the certificate is pinned: chain and name are not checked")

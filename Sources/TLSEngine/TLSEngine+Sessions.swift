@@ -28,7 +28,7 @@ extension TLSEngine {
                 failure: report.verification
             )
         }
-        let staple = report.ocspResponse.flatMap { UnixTime(endOfStaple: $0) }
+        let staple = report.ocspStaple.map { $0.end(context.trust.revocation) }
         return TLSSession(
             SessionStorage(
                 handle,
@@ -101,6 +101,21 @@ extension TLSEngine {
         record.withheld = .used
     }
 
+    /// Whether the owner has said that a server is who it should be, also where it showed no certificate
+    /// since a session was resumed; asks if not.
+    func isServerSettled(_ deliberation: Deliberation) -> Bool {
+        guard deliberation.decisions.contains(.serverIdentity), let kept = resumedChain else {
+            return true
+        }
+        let identity = ServerIdentity(
+            servername: record?.expectedName?.text ?? "",
+            chain: kept.sent,
+            verifiedChain: kept.verified,
+            isResumed: true
+        )
+        return deliberation.ask(.serverIdentity, .serverIdentity(identity)) != nil
+    }
+
     /// Takes the resumed session's verdict over.
     mutating func adoptResumedVerdict() {
         guard let record, let kept = resumedChain else { return }
@@ -141,6 +156,16 @@ extension TLSEngine {
         {
             return .expired
         }
-        return kept.obstacle(context.trust, name: record.expectedName)
+        // Who decides about the server's identity is asked about the session's, too.
+        let decides = context.policy.decisions.contains(.serverIdentity)
+        return kept.obstacle(context.trust, name: decides ? nil : record.expectedName)
+    }
+}
+
+extension OCSPStaple {
+    /// When it says nothing any more, by what it says of itself or a policy of it.
+    fileprivate func end(_ policy: RevocationPolicy) -> UnixTime {
+        let span = nextUpdate == nil ? policy.maximumAge : policy.clockSkew
+        return UnixTime(seconds: (nextUpdate ?? thisUpdate).seconds + span.components.seconds)
     }
 }

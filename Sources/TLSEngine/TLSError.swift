@@ -95,8 +95,19 @@ public struct TLSError: Error, Sendable {
         case handshakeIncomplete
         /// This side has closed the engine.
         case engineClosed
+        /// The application refused what it was asked about, or failed to decide.
+        case refusedByApplication
+        /// A client named no host of the server, where it has to name one.
+        case unknownServername
+        /// An answer came without a question, or to another one.
+        case unexpectedAnswer
         /// OpenSSL failed in a way this package does not know.
         case internalError
+        /// A revocation list given by this side cannot be read.
+        case invalidRevocationList
+        /// An OCSP response that this side was to staple does not count, see
+        /// ``TLSError/verification``.
+        case invalidOCSPResponse
     }
 
     /// What happened.
@@ -140,13 +151,16 @@ public struct TLSError: Error, Sendable {
             .recordOverflow, .clientHelloTooLarge, .handshakeMessageTooLarge,
             .protocolViolation, .tooManyPostHandshakeMessages:
             .peer
-        case .certificateRejected, .weakParameters, .peerCertificateMissing: .policy
-        case .noSharedParameters, .noApplicationProtocol: .incompatible
+        case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication:
+            .policy
+        case .noSharedParameters, .noApplicationProtocol, .unknownServername: .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
-            .invalidSession, .handshakeIncomplete, .engineClosed:
+            .invalidSession,
+            .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
+            .unexpectedAnswer:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -225,7 +239,12 @@ extension TLSError.Code {
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"
+        case .refusedByApplication: "refused by the application"
+        case .unknownServername: "no host of this name"
+        case .unexpectedAnswer: "an answer that does not belong here"
         case .internalError: "OpenSSL failed"
+        case .invalidRevocationList: "the revocation list cannot be read"
+        case .invalidOCSPResponse: "the OCSP response does not count"
         }
     }
 }

@@ -55,8 +55,8 @@ public struct TLSPolicy: Hashable, Sendable {
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
     ///
     /// A client that reads RFC 5280 strictly asks in any case: a certificate that demands a staple is
-    /// refused without one, which only who asked can tell (RFC 7633).
-    /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
+    /// refused without one, which only who asked can tell (RFC 7633). So does one that requires
+    /// evidence, ``TrustPolicy/revocation``, by which the response is judged.
     public var requestsOCSPStaple = false
     /// Bits of the smallest finite field for key exchange, 0...10,000; 1,024 by default.
     ///
@@ -66,6 +66,8 @@ public struct TLSPolicy: Hashable, Sendable {
     public var minDHSize = 1024
     /// What the peer may cost.
     public var limits = TLSLimits()
+    /// Which decisions of the handshake the engine's owner makes; none by default.
+    public var decisions: TLSDecisions = []
 
     /// Makes the default policy.
     public init() {}
@@ -102,6 +104,8 @@ public struct TLSLimits: Hashable, Sendable {
     public var postHandshakeMessages = 64
     /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
     public var dataPerPostHandshakeMessage = 16384
+    /// Bytes of a stapled OCSP response; 16 KiB by default. OpenSSL takes no more in TLS 1.2.
+    public var ocspResponseBytes = 16384
 
     /// Makes the default limits.
     public init() {}

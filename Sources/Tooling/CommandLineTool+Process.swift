@@ -7,11 +7,13 @@ import Sockets
 extension CommandLineTool {
     /// Runs the program with this process's arguments, and ends the process.
     package static func main() async -> Never {
+        let isWatched = isatty(STDERR_FILENO) == 1
         let surroundings = ToolSurroundings(
             variables: ProcessInfo.processInfo.environment,
             isTerminal: isatty(STDOUT_FILENO) == 1,
             now: UnixTime(seconds: Int64(Date().timeIntervalSince1970)),
             announce: { FileHandle.standardOutput.write(Data($0.utf8)) },
+            note: { if isWatched { FileHandle.standardError.write(Data($0.utf8)) } },
             waitForEnd: { await EndSignals.wait() }
         )
         let output = await run(Array(CommandLine.arguments.dropFirst()), in: surroundings)

@@ -16,26 +16,32 @@ package struct ToolSurroundings: Sendable {
     package var now: UnixTime
     /// Writes text to standard output at once, while a command goes on.
     package var announce: @Sendable (String) -> Void
+    /// Tells somebody who watches what takes a while; goes nowhere when nobody does.
+    package var note: @Sendable (String) -> Void
     /// Waits until a server has to end.
     package var waitForEnd: @Sendable () async -> Void
 
-    /// Makes surroundings; by default nobody reads what is announced, and servers end at once.
+    /// Makes surroundings; by default nobody reads what is announced or noted, and servers end at once.
     package init(
         variables: [String: String] = [:],
         isTerminal: Bool = false,
         now: UnixTime,
         announce: @escaping @Sendable (String) -> Void = { _ in },
+        note: @escaping @Sendable (String) -> Void = { _ in },
         waitForEnd: @escaping @Sendable () async -> Void = {}
     ) {
         self.variables = variables
         self.isTerminal = isTerminal
         self.now = now
         self.announce = announce
+        self.note = note
         self.waitForEnd = waitForEnd
     }
 }
 
-/// How a run ends: an exit code with a name. These three every program has.
+/// How a run ends: an exit code with a name.
+///
+/// These three every program has.
 package protocol ToolStatus: RawRepresentable<Int>, Hashable, Sendable {
     /// Done, and nothing amiss.
     static var clean: Self { get }

@@ -77,6 +77,7 @@ package enum JSONLine {
     ///
     /// - Parameter value: What holds strings, finite numbers, Booleans and nil alone, which cannot fail
     ///   to be encoded.
+    /// - Returns: The line.
     package static func text(of value: some Encodable) -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

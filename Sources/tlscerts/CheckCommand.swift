@@ -11,6 +11,7 @@ struct CheckCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Check expiry, keys and the order of chains in a directory.",
+        usage: "tlscerts check DIR [options]",
         discussion: """
             Looks at every *.pem file. A key is held against the chain of the same name: \
             key.pem and chain.pem, a-key.pem and a-chain.pem, or a.pem. Exits with 1 when \
@@ -43,6 +44,12 @@ struct CheckCommand: ToolCommand {
         var notAfter: String?
         var daysLeft: Int?
         var findings: [Finding]
+
+        enum CodingKeys: String, CodingKey {
+            case file, name, findings
+            case notAfter = "not_after"
+            case daysLeft = "days_left"
+        }
     }
 
     private struct Report: Encodable {

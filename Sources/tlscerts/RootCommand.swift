@@ -11,7 +11,7 @@ struct RootCommand: ParsableCommand {
         discussion: """
             EXAMPLES
               tlscerts make localhost 127.0.0.1 -o certs    a certificate and its authority
-              tlscerts make alice --client --p12 -o certs   another one of the same authority
+              tlscerts make alice --client --p12 -o certs   another of that authority
               tlscerts make a.test --fault expired -o bad   one with something wrong
               tlscerts list                                 everything that can be wrong
               tlscerts zoo                                  all of it behind one port

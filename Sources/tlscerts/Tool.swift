@@ -44,15 +44,24 @@ enum Tool: CommandLineTool {
     static func failure(of error: any Error) -> ToolFailure? {
         switch error {
         case let error as TestKitError where error.code != .openSSL:
-            return ToolFailure(code: error.code.rawValue, message: error.description)
+            return ToolFailure(code: error.code.rawValue.snakeCase, message: error.description)
         case let error as SocketError:
             let status: ExitStatus = error.category == .network ? .noListener : .usage
             return ToolFailure(
-                code: error.code.rawValue,
+                code: error.code.rawValue.snakeCase,
                 message: error.description,
                 status: status
             )
         default: return nil
+        }
+    }
+}
+
+extension String {
+    /// A name of Swift's as JSON has it: `fileSystem` is `file_system`.
+    fileprivate var snakeCase: String {
+        reduce(into: "") { text, character in
+            text += character.isUppercase ? "_\(character.lowercased())" : "\(character)"
         }
     }
 }

@@ -60,25 +60,8 @@ struct GnuTLSServer: ForeignServer {
     }
 
     func verdict(_ row: HandshakeRow) -> ClientVerdict? {
-        if row.protocols == .disjoint {
-            return .alert(.noApplicationProtocol, .handshakeFailed, .serverHello)
-        }
-        let isLate = row.version == .tls13
-        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
-        return switch row.client {
-        case .unasked, .good, .volunteered, .declined: nil
-        case .absent:
-            .alert(
-                // So GnuTLS says that a list of certificates is empty.
-                isLate ? .certificateRequired : .decodeError,
-                isLate ? .localCertificateRejected : .handshakeFailed,
-                phase,
-                isAfterReady: isLate
-            )
-        case .untrusted:
-            // And so, that the program refuses one.
-            .alert(Alert(49), .localCertificateRejected, phase, isAfterReady: isLate)
-        }
+        // So GnuTLS says that a list of certificates is empty, and that the program refuses one.
+        refusal(row, absent: .decodeError, untrusted: Alert(49))
     }
 }
 

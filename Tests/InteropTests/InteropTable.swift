@@ -27,6 +27,8 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
     case resumption = "Resumption"
+    case hosts = "Virtual hosts"
+    case decisions = "Decisions"
     case other = "Its own"
 }
 
@@ -62,6 +64,9 @@ struct InteropLine: Sendable {
     /// One that matches and one that does not, a version.
     private static let pins: Counts = [.fingerprints: 2 * once]
 
+    /// Each kind of host a version.
+    private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -75,7 +80,8 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count, .resumption: 4 * once]
+                [.finiteField: FieldRow.all.count, .resumption: 4 * once],
+                [.decisions: 4 * once]
             ),
             InteropLine(
                 "nginx",
@@ -101,15 +107,18 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once]
+                [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
+                hosts,
+                [.decisions: 2 * once]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once]),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
             InteropLine(
                 "gnutls-cli",
                 .listener,
                 handshakes,
                 data,
-                [.halfClose: once, .cut: once, .resumption: 2 * once]
+                [.halfClose: once, .cut: once, .resumption: 2 * once],
+                hosts
             ),
         ] + scripted(.listener)
 

@@ -43,25 +43,7 @@ struct OpenSSLServer: ForeignServer {
         #expect(try await socket.read(exactly: 9) == Array("desserts\n".utf8))
     }
 
-    func verdict(_ row: HandshakeRow) -> ClientVerdict? {
-        if row.protocols == .disjoint {
-            return .alert(.noApplicationProtocol, .handshakeFailed, .serverHello)
-        }
-        let isLate = row.version == .tls13
-        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
-        return switch row.client {
-        case .unasked, .good, .volunteered, .declined: nil
-        case .absent:
-            .alert(
-                isLate ? .certificateRequired : .handshakeFailure,
-                isLate ? .localCertificateRejected : .handshakeFailed,
-                phase,
-                isAfterReady: isLate
-            )
-        case .untrusted:
-            .alert(.unknownCA, .localCertificateRejected, phase, isAfterReady: isLate)
-        }
-    }
+    func verdict(_ row: HandshakeRow) -> ClientVerdict? { refusal(row) }
 }
 
 extension InteropTests {

@@ -158,13 +158,13 @@ import Testing
         let client = try fixtures.client { $0.allowOnly(version) }
         let issued = try fixtures.ca.issue("localhost", "a.test")
         let server = try fixtures.server(identities: [TLSIdentity(issued)])
-        let home = SessionPeer("LocalHost", port: 443)
+        let home = peer("LocalHost", 443)
         let rows: [(name: String, servername: String?, peer: SessionPeer?, isOffered: Bool)] = [
-            ("localhost", nil, SessionPeer("localhost", port: 443), true),
-            ("localhost", nil, SessionPeer("localhost", port: 444), false),
-            ("localhost", nil, SessionPeer("a.test", port: 443), false),
-            ("a.test", nil, SessionPeer("localhost", port: 443), false),
-            ("localhost", "a.test", SessionPeer("localhost", port: 443), false),
+            ("localhost", nil, peer("localhost", 443), true),
+            ("localhost", nil, peer("localhost", 444), false),
+            ("localhost", nil, peer("a.test", 443), false),
+            ("a.test", nil, peer("localhost", 443), false),
+            ("localhost", "a.test", peer("localhost", 443), false),
             ("localhost", nil, nil, false),
         ]
         for row in rows {
@@ -240,7 +240,10 @@ import Testing
         let members = Mirror(reflecting: TrustPolicy()).children.compactMap(\.label)
         #expect(
             Set(members)
-                == ["anchors", "name", "verificationTime", "strictness", "pins", "acceptsAnything"]
+                == [
+                    "revocation", "anchors", "name", "verificationTime", "strictness", "pins",
+                    "acceptsAnything",
+                ]
         )
     }
 

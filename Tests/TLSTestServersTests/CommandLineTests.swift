@@ -17,7 +17,7 @@ extension ProcessRun {
 }
 
 /// A program of others, installed or not; the scripts demand that it is.
-private func program(_ name: String) throws -> URL? {
+func program(_ name: String) throws -> URL? {
     let path = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(
         separator: ":"
     )
@@ -56,7 +56,7 @@ private func program(_ name: String) throws -> URL? {
         #expect(key.hasPrefix("TEST ONLY"))
         let check = try await ProcessRun.tool("check", path, "--days", "10")
         #expect(check.exitCode == 0, "\(check.output)")
-        let soon = try await ProcessRun.tool("check", path, "--days", "60", "--format", "json")
+        let soon = try await ProcessRun.tool("check", path, "--days", "120", "--format", "json")
         #expect(soon.exitCode == 1)
         #expect(soon.output.contains("expires-soon"))
     }

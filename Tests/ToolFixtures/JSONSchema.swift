@@ -15,6 +15,7 @@ public enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral
     case array([JSONValue])
     case object([String: JSONValue])
 
+    /// Reads any JSON.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
@@ -37,8 +38,10 @@ public enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral
         self = try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8))
     }
 
+    /// Makes a string.
     public init(stringLiteral value: String) { self = .string(value) }
 
+    /// A member of an object; nil when there is none, or it is no object.
     public subscript(key: String) -> JSONValue? {
         get { if case .object(let members) = self { members[key] } else { nil } }
         set {
@@ -48,9 +51,13 @@ public enum JSONValue: Hashable, Sendable, Decodable, ExpressibleByStringLiteral
         }
     }
 
+    /// The text of a string; nil for anything else.
     public var string: String? { if case .string(let value) = self { value } else { nil } }
+    /// The value of a number; nil for anything else.
     public var number: Double? { if case .number(let value) = self { value } else { nil } }
+    /// The elements of an array; nil for anything else.
     public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
+    /// The members of an object; nil for anything else.
     public var object: [String: JSONValue]? {
         if case .object(let value) = self { value } else { nil }
     }
@@ -79,6 +86,8 @@ public struct JSONSchema: Sendable {
     /// Reads the schema that is published for a tool.
     ///
     /// - Parameter tool: The tool's name.
+    /// - Returns: The schema in `docs`.
+    /// - Throws: What reading the file throws.
     public static func published(for tool: String) throws -> JSONSchema {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .appendingPathComponent("../../docs/\(tool).schema.json")

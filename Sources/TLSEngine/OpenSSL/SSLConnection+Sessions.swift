@@ -75,28 +75,3 @@ private func takeSession(_ inbox: UnsafeMutableRawPointer?, _ session: OpaquePoi
         $0.append(unsafe SSLSessionHandle(sharing: session))
     }
 }
-
-extension UnixTime {
-    /// When the first of a response's answers is over; nil when it says nothing of it.
-    init?(endOfStaple der: [UInt8]) {
-        ErrorQueue.clear()
-        defer { ErrorQueue.clear() }
-        let response = unsafe der.withUnsafeBufferPointer { bytes in
-            var cursor = bytes.baseAddress
-            return unsafe d2i_OCSP_RESPONSE(nil, &cursor, bytes.count)
-        }
-        guard let response = unsafe response else { return nil }
-        defer { unsafe OCSP_RESPONSE_free(response) }
-        guard let basic = unsafe OCSP_response_get1_basic(response) else { return nil }
-        defer { unsafe OCSP_BASICRESP_free(basic) }
-        var ends: [UnixTime] = []
-        for place in 0..<max(0, unsafe OCSP_resp_count(basic)) {
-            guard let single = unsafe OCSP_resp_get0(basic, place) else { continue }
-            var next: UnsafeMutablePointer<ASN1_GENERALIZEDTIME>?
-            _ = unsafe OCSP_single_get0_status(single, nil, nil, nil, &next)
-            if let next = unsafe next { ends.append(unsafe UnixTime(UnsafePointer(next))) }
-        }
-        guard let first = ends.min() else { return nil }
-        self = first
-    }
-}

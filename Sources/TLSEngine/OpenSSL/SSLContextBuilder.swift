@@ -20,6 +20,7 @@ struct SSLContextBuilder {
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
+            ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -256,11 +257,19 @@ struct SSLContextBuilder {
             let preferences = ApplicationProtocolPreferences(wireForm: wire)
             let pointer = unsafe Unmanaged.passUnretained(preferences).toOpaque()
             unsafe SSL_CTX_set_alpn_select_cb(context, selectApplicationProtocol, pointer)
-            if policy.alpnRequired {
+            if policy.alpnRequired, !policy.decisions.contains(.clientHello) {
                 unsafe SSL_CTX_set_client_hello_cb(context, requireApplicationProtocol, nil)
             }
             return preferences
         }
+    }
+
+    /// Sets where staples come from.
+    func setStaples(_ staples: OCSPStapleShelf) {
+        let context = unsafe handle.pointer
+        let pointer = unsafe Unmanaged.passUnretained(staples).toOpaque()
+        unsafe cssl_ctx_set_status_argument(context, pointer)
+        unsafe cssl_ctx_set_status_callback(context, giveStaple)
     }
 
     /// Sets tickets, and the context in which sessions may be resumed.
@@ -278,7 +287,7 @@ struct SSLContextBuilder {
         label += Array(policy.clientAuthentication.rawValue.utf8)
         if policy.clientAuthentication != .none {
             label.append(0)
-            var writer = ByteWriter()
+            var writer = FactsWriter()
             trust.write(to: &writer)
             label += writer.bytes
         }

@@ -118,7 +118,7 @@ private func openTicket(
 
 extension KeptChain {
     fileprivate var bytes: [UInt8] {
-        var writer = ByteWriter()
+        var writer = FactsWriter()
         write(to: &writer)
         return writer.bytes
     }
@@ -130,7 +130,7 @@ extension KeptChain {
         if unsafe SSL_SESSION_get0_ticket_appdata(session, &data, &count) == 1,
             let data = unsafe data, count > 0
         {
-            var reader = ByteReader(
+            var reader = FactsReader(
                 unsafe Array(UnsafeRawBufferPointer(start: data, count: count))
             )
             if let kept = KeptChain(from: &reader, leaf: leaf) {

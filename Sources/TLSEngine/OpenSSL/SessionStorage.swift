@@ -221,13 +221,13 @@ final class SessionStorage: Sendable {
     private static func read(
         _ secret: SecretBytes
     ) -> (SSLSessionHandle, SessionFacts, KeptChain?)? {
-        var prefix = ByteReader(unsafe Array(secret.buffer.prefix(4)))
+        var prefix = FactsReader(unsafe Array(secret.buffer.prefix(4)))
         guard let count = prefix.number(UInt32.self).map(Int.init), count <= secret.count - 4
         else { return nil }
         // Within the secret, by the check above.
         let der = unsafe UnsafeBufferPointer(rebasing: secret.buffer[(4 + count)...])
         guard let handle = unsafe SSLSessionHandle(der: der) else { return nil }
-        var reader = ByteReader(unsafe Array(secret.buffer[4..<4 + count]))
+        var reader = FactsReader(unsafe Array(secret.buffer[4..<4 + count]))
         guard let facts = SessionFacts(from: &reader) else { return nil }
         guard let leaf = handle.leaf else { return reader.isAtEnd ? (handle, facts, nil) : nil }
         guard let kept = KeptChain(from: &reader, leaf: leaf), reader.isAtEnd else { return nil }
@@ -238,10 +238,10 @@ final class SessionStorage: Sendable {
         if case .foreign(let bytes) = origin { return bytes }
         guard let handle else { return [] }
         guard let facts else { return unsealed(handle) }
-        var writer = ByteWriter()
+        var writer = FactsWriter()
         facts.write(to: &writer)
         kept?.write(to: &writer)
-        var prefix = ByteWriter()
+        var prefix = FactsWriter()
         prefix.append(UInt32(clamping: writer.bytes.count))
         let public4 = prefix.bytes + writer.bytes
         let secret = SecretBytes(count: public4.count + handle.derCount)

@@ -44,6 +44,8 @@ public struct Alert: Hashable, Sendable {
     public static let certificateUnknown = Alert(46)
     /// A chain that ends at no trusted anchor.
     public static let unknownCA = Alert(48)
+    /// A certificate is in order, and its holder does not come in.
+    public static let accessDenied = Alert(49)
     /// A message that could not be read.
     public static let decodeError = Alert(50)
     /// No common protocol version.

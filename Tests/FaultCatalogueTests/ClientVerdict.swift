@@ -1,5 +1,4 @@
-// A faulty certificate on a real socket: a TCP listener of the library, and behind each of its
-// connections the kit's server that checks nothing.
+// What a client makes of a faulty certificate, in the catalogue's words.
 
 import Sockets
 import TLSEngine
@@ -23,38 +22,6 @@ struct Authority: Sendable {
         let clock = ManualClock()
         self.clock = clock
         root = try TestCA(now: { clock.unixSeconds })
-    }
-}
-
-/// Serves a scenario to every connection while `body` runs.
-///
-/// - Parameters:
-///   - scenario: What to present.
-///   - body: Receives the address while the server runs.
-/// - Returns: What `body` returns.
-/// - Throws: What `body` throws, or what ends the listener.
-func withFaultServer<Value: Sendable>(
-    _ scenario: FaultScenario,
-    _ body: (SocketAddress) async throws -> Value
-) async throws -> Value {
-    let options = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
-    let listener = try SocketListener(options)
-    async let serving: Void = listener.serve { socket in
-        var server = try scenario.server()
-        while let bytes = try await socket.read() {
-            try await socket.write(server.receive(bytes))
-            if server.failure != nil { break }
-        }
-        try await socket.close()
-    }
-    do {
-        let value = try await body(listener.localAddress)
-        await listener.close()
-        try await serving
-        return value
-    } catch {
-        await listener.close()
-        throw error
     }
 }
 
