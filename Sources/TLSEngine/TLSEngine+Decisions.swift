@@ -220,8 +220,9 @@ extension TLSEngine {
         deliberation.isClientSettled = true
         let identity = ClientIdentity(
             servername: connection.servername,
-            chain: connection.peerChain,
-            verifiedChain: connection.isResumed ? [] : connection.verifiedChain,
+            chain: resumedChain?.sent ?? connection.peerChain,
+            verifiedChain: connection.isResumed
+                ? resumedChain?.verified ?? [] : connection.verifiedChain,
             isResumed: connection.isResumed
         )
         _ = deliberation.ask(.clientCertificate, .clientCertificate(identity))
@@ -234,8 +235,8 @@ extension TLSEngine {
     private mutating func isAtEnd(_ deliberation: Deliberation) -> Bool {
         // What was withheld of TLS 1.2 may have gone by now: a "no" would have been said before.
         deliberation.saysNoInTheClear = false
-        guard context.role == .server, deliberation.decisions.contains(.clientCertificate),
-            connection.version == .tls13
+        guard context.role == .server else { return isServerSettled(deliberation) }
+        guard deliberation.decisions.contains(.clientCertificate), connection.version == .tls13
         else { return true }
         if !deliberation.isClientSettled, connection.hasPeerCertificate {
             askForClient(deliberation)
