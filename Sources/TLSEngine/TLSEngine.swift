@@ -480,6 +480,11 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        if deliberation != nil {
+            connection.uninstallDeliberation()
+            record?.deliberation = nil
+            deliberation = nil
+        }
         budget.begin(connection.messagesReceived)
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(

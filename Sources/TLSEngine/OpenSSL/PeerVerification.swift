@@ -27,7 +27,7 @@ final class VerificationRecord {
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
     /// Where the owner decides; nil where it does not.
-    let deliberation: Deliberation?
+    var deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
