@@ -58,6 +58,13 @@ public struct TLSHosts: Sendable {
         contexts[key] = context
     }
 
+    /// The contexts, by the first of their names, each once.
+    package var all: [TLSContext] {
+        var seen: Set<ObjectIdentifier> = []
+        return contexts.sorted { $0.key < $1.key }.map(\.value)
+            .filter { seen.insert(ObjectIdentifier($0)).inserted }
+    }
+
     /// The names, in no order.
     public var names: [String] { Array(contexts.keys) }
 
