@@ -101,7 +101,7 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3],
                 hosts,
-                [.decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once]
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
             InteropLine(
