@@ -102,6 +102,16 @@ static inline int cssl_set_tlsext_status_type(SSL *ssl, int type) {
 static inline long cssl_get_tlsext_status_ocsp_resp(SSL *ssl, const unsigned char **response) {
     return SSL_get_tlsext_status_ocsp_resp(ssl, response);
 }
+// OpenSSL frees the response, which must come from its own allocator.
+static inline int cssl_set_staple(SSL *ssl, const unsigned char *response, size_t count) {
+    unsigned char *copy = OPENSSL_memdup(response, count);
+    if (copy == NULL) return 0;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)count);
+    return 1;
+}
+static inline void cssl_ctx_set_status_argument(SSL_CTX *ctx, void *argument) {
+    SSL_CTX_set_tlsext_status_arg(ctx, argument);
+}
 static inline int cssl_get_peer_tmp_key(SSL *ssl, EVP_PKEY **key) {
     return (int)SSL_get_peer_tmp_key(ssl, key);
 }
@@ -176,6 +186,21 @@ static inline const SSL_CIPHER *cssl_cipher_stack_value(const STACK_OF(SSL_CIPHE
 }
 static inline void cssl_cipher_stack_free(STACK_OF(SSL_CIPHER) *stack) { sk_SSL_CIPHER_free(stack); }
 static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X509_NAME_new_null(); }
+static inline STACK_OF(X509) *cssl_x509_stack_new(void) { return sk_X509_new_null(); }
+static inline int cssl_x509_stack_push(STACK_OF(X509) *stack, X509 *certificate) {
+    return sk_X509_push(stack, certificate);
+}
+// Frees the stack and not what it holds.
+static inline void cssl_x509_stack_free(STACK_OF(X509) *stack) { sk_X509_free(stack); }
+static inline STACK_OF(X509_CRL) *cssl_crl_stack_new(void) { return sk_X509_CRL_new_null(); }
+static inline int cssl_crl_stack_push(STACK_OF(X509_CRL) *stack, X509_CRL *list) {
+    return sk_X509_CRL_push(stack, list);
+}
+// Frees the stack and not what it holds.
+static inline void cssl_crl_stack_free(STACK_OF(X509_CRL) *stack) { sk_X509_CRL_free(stack); }
+static inline int cssl_revoked_count(STACK_OF(X509_REVOKED) *entries) {
+    return sk_X509_REVOKED_num(entries);
+}
 
 // The major version of the headers this was compiled against; `OPENSSL_version_major()` is the
 // library's that runs.

@@ -169,6 +169,22 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.checkClientIdentity?.function }
         set { callbacks.checkClientIdentity = newValue.map(TLSCallback.init) }
     }
+    /// An OCSP response in DER to staple from the start, about one of the identities, for as long as it
+    /// is in date; nil by default.
+    public var ocspResponse: [UInt8]?
+    /// Where further responses come from; nil by default.
+    ///
+    /// Virtual hosts that differ in their identities only share it.
+    public var ocspSource: OCSPStapleSource? {
+        get { callbacks.ocspSource }
+        set { callbacks.ocspSource = newValue }
+    }
+    /// Who issued the identities' certificates, by whom responses are verified before they are
+    /// stapled; nil looks in the identity's chain, and verifies no signature where it is not.
+    public var ocspIssuer: Certificate? {
+        get { callbacks.ocspIssuer }
+        set { callbacks.ocspIssuer = newValue }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -220,7 +236,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 identities: (identity.map { [$0] } ?? []) + identities,
                 trust: trust,
                 hosts: hosts,
-                companion: callbacks
+                companion: callbacks,
+                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities)
             )
         } catch {
             throw .configuration(error)

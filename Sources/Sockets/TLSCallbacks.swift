@@ -114,6 +114,9 @@ struct ClientCallbacks: Hashable, Sendable {
 struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
+    // Not asked by a handshake: see `StapleKeeper`.
+    var ocspSource: OCSPStapleSource?
+    var ocspIssuer: Certificate?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {

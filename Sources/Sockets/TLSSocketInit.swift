@@ -49,7 +49,7 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Whether to ask for a stapled OCSP response; false by default.
     ///
     /// Strict verification asks in any case, to refuse a certificate that demands a staple and comes
-    /// without. The response is reported as it came and not judged.
+    /// without. The response is judged as ``TrustPolicy/revocation`` of ``trust`` says.
     public var requestsOCSPStaple = false
     /// What the peer may cost.
     public var limits = TLSLimits()

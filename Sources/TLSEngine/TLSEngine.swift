@@ -140,7 +140,8 @@ public struct TLSEngine: ~Copyable {
             hasAnchors: context.hasAnchors,
             expectedName: expected,
             protocolRule: context.role == .client ? context.applicationProtocolRule : nil,
-            deliberation: deliberation
+            deliberation: deliberation,
+            stapleLimit: context.role == .client ? context.policy.limits.ocspResponseBytes : nil
         )
     }
 

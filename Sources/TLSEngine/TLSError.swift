@@ -100,6 +100,11 @@ public struct TLSError: Error, Sendable {
         case unexpectedAnswer
         /// OpenSSL failed in a way this package does not know.
         case internalError
+        /// A revocation list given by this side cannot be read.
+        case invalidRevocationList
+        /// An OCSP response that this side was to staple does not count, see
+        /// ``TLSError/verification``.
+        case invalidOCSPResponse
     }
 
     /// What happened.
@@ -150,7 +155,8 @@ public struct TLSError: Error, Sendable {
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
-            .handshakeIncomplete, .engineClosed, .unexpectedAnswer:
+            .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
+            .unexpectedAnswer:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -232,6 +238,8 @@ extension TLSError.Code {
         case .unknownServername: "no host of this name"
         case .unexpectedAnswer: "an answer that does not belong here"
         case .internalError: "OpenSSL failed"
+        case .invalidRevocationList: "the revocation list cannot be read"
+        case .invalidOCSPResponse: "the OCSP response does not count"
         }
     }
 }

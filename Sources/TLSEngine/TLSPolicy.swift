@@ -52,8 +52,8 @@ public struct TLSPolicy: Hashable, Sendable {
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
     ///
     /// A client that reads RFC 5280 strictly asks in any case: a certificate that demands a staple is
-    /// refused without one, which only who asked can tell (RFC 7633).
-    /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
+    /// refused without one, which only who asked can tell (RFC 7633). So does one that requires
+    /// evidence, ``TrustPolicy/revocation``, by which the response is judged.
     public var requestsOCSPStaple = false
     /// Bits of the smallest finite field for key exchange, 0...10,000; 1,024 by default.
     ///
@@ -96,6 +96,8 @@ public struct TLSLimits: Hashable, Sendable {
     public var postHandshakeMessages = 64
     /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
     public var dataPerPostHandshakeMessage = 16384
+    /// Bytes of a stapled OCSP response; 16 KiB by default. OpenSSL takes no more in TLS 1.2.
+    public var ocspResponseBytes = 16384
 
     /// Makes the default limits.
     public init() {}

@@ -172,7 +172,7 @@ extension VerificationFailure {
         default:
             (80...94).contains(code.rawValue)
                 ? "The certificate breaks RFC 5280; issue it anew, or make the trust policy lenient"
-                : nil
+                : code.revocationHint
         }
     }
 

@@ -99,7 +99,7 @@ struct TextReport {
         }
         if let session = report.session { lines.append(line("Resumption", resumption(session))) }
         if report.session != nil {
-            let staple = report.ocspStaple.map { "\($0.bytes) B, not judged" } ?? "none"
+            let staple = report.ocspStaple.map { "\($0.bytes) B" } ?? "none"
             lines.append(line("OCSP staple", staple))
         }
         if let certificate = report.clientCertificate, certificate.requested {

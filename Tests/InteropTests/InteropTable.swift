@@ -26,6 +26,8 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case cut = "Cuts"
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
+    case hosts = "Virtual hosts"
+    case decisions = "Decisions"
     case other = "Its own"
 }
 
@@ -61,6 +63,9 @@ struct InteropLine: Sendable {
     /// One that matches and one that does not, a version.
     private static let pins: Counts = [.fingerprints: 2 * once]
 
+    /// Each kind of host a version.
+    private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -74,7 +79,8 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count],
+                [.decisions: 4 * once]
             ),
             InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
@@ -93,10 +99,19 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3]
+                [.end: 2 * once, .cut: once, .other: once + 3],
+                hosts,
+                [.decisions: 2 * once]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once]),
-            InteropLine("gnutls-cli", .listener, handshakes, data, [.halfClose: once, .cut: once]),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
+            InteropLine(
+                "gnutls-cli",
+                .listener,
+                handshakes,
+                data,
+                [.halfClose: once, .cut: once],
+                hosts
+            ),
         ] + scripted(.listener)
 
     private static func scripted(_ side: Side) -> [InteropLine] {

@@ -79,7 +79,7 @@ extension TrustPolicy {
 
 extension UnixTime {
     /// The system's clock, read as OpenSSL reads it when it judges a chain.
-    static var now: UnixTime {
+    package static var now: UnixTime {
         guard let time = unsafe X509_gmtime_adj(nil, 0) else { return UnixTime(seconds: .max) }
         defer { unsafe ASN1_STRING_free(time) }
         return unsafe UnixTime(time)

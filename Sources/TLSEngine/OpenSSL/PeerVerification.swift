@@ -26,6 +26,14 @@ final class VerificationRecord {
     var pinVerdict: PinVerdict?
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
+    /// The most bytes of a staple; nil for a server, which gets none.
+    let stapleLimit: Int?
+    /// What cleared the leaf of revocation so far.
+    var evidence: RevocationEvidence?
+    /// Whether a list of the leaf's issuer was looked at.
+    var hasListForLeaf = false
+    /// The staple, once it was verified.
+    var staple: OCSPStapleBox?
     /// Where the owner decides; nil where it does not.
     let deliberation: Deliberation?
 
@@ -34,10 +42,12 @@ final class VerificationRecord {
         hasAnchors: Bool,
         expectedName: ServerName?,
         protocolRule: ApplicationProtocolRule?,
-        deliberation: Deliberation? = nil
+        deliberation: Deliberation? = nil,
+        stapleLimit: Int? = nil
     ) {
         self.deliberation = deliberation
         self.trust = trust
+        self.stapleLimit = stapleLimit
         self.protocolRule = protocolRule
         self.hasAnchors = hasAnchors
         self.expectedName = expectedName
@@ -69,9 +79,9 @@ final class VerificationRecord {
         pinVerdict = nil
         if let pins = trust.pins, pins.mode == .replace {
             failure = unsafe pinnedLeafFailure(store, pins)
-        } else if unsafe X509_verify_cert(store) == 1 {
+        } else if unsafe withRevocationLists(store, { unsafe X509_verify_cert(store) }) == 1 {
             if let pins = trust.pins { unsafe notePins(store, pins) }
-            failure = unsafe brokenRule(store) ?? pinFailure(store)
+            failure = unsafe brokenRule(store) ?? pinFailure(store) ?? clientFailure(store)
         } else {
             failure = unsafe openSSLFailure(store)
         }
@@ -90,13 +100,27 @@ final class VerificationRecord {
 
     /// Judges the end of the server's flight, whose certificate may demand a staple.
     ///
-    /// - Parameter isThere: Whether there was one.
+    /// - Parameters:
+    ///   - ssl: The connection.
+    ///   - response: The staple; nil without one.
     /// - Returns: Whether the handshake goes on.
-    func judgeStaple(isThere: Bool) -> Bool {
-        guard !isThere, failure == nil, let leaf = leafThatWantsStaple else { return true }
-        let text = "the certificate demands a stapled OCSP response, and none came"
-        failure = failure(.stapleMissing, text, 0, leaf)
-        return trust.acceptsAnything != nil
+    func judgeStaple(_ ssl: OpaquePointer, _ response: [UInt8]?) -> Bool {
+        guard failure == nil else { return true }
+        if response == nil, let leaf = leafThatWantsStaple {
+            let text = "the certificate demands a stapled OCSP response, and none came"
+            failure = failure(.stapleMissing, text, 0, leaf)
+        } else {
+            failure = unsafe revocationFailure(ssl, response)
+        }
+        return failure == nil || trust.acceptsAnything != nil
+    }
+
+    /// What revocation makes of a client, of whom no more evidence will come.
+    private func clientFailure(_ store: OpaquePointer) -> VerificationFailure? {
+        guard stapleLimit == nil, trust.revocation.demand == .require else { return nil }
+        return missingEvidence(
+            unsafe SSLConnection.certificates(X509_STORE_CTX_get0_chain(store))
+        )
     }
 
     private func openSSLFailure(_ store: OpaquePointer) -> VerificationFailure {
@@ -176,7 +200,7 @@ final class VerificationRecord {
                 leaf
             )
         }
-        if leaf.requiresStaple { leafThatWantsStaple = leaf }
+        if trust.revocation.demand != .off, leaf.requiresStaple { leafThatWantsStaple = leaf }
         return nil
     }
 

@@ -20,6 +20,7 @@ struct SSLContextBuilder {
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
+            ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -263,6 +264,14 @@ struct SSLContextBuilder {
         }
     }
 
+    /// Sets where staples come from.
+    func setStaples(_ staples: OCSPStapleShelf) {
+        let context = unsafe handle.pointer
+        let pointer = unsafe Unmanaged.passUnretained(staples).toOpaque()
+        unsafe cssl_ctx_set_status_argument(context, pointer)
+        unsafe cssl_ctx_set_status_callback(context, giveStaple)
+    }
+
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
         guard role == .server else { return }
@@ -280,6 +289,9 @@ struct SSLContextBuilder {
             if case .certificates(let anchors) = trust.anchors {
                 for anchor in anchors { label += anchor.sha256Fingerprint }
             }
+            // With another list than the one that let a client in, it shows its certificate again.
+            label += Array(trust.revocation.demand.rawValue.utf8)
+            for list in trust.revocation.lists { label += list.sha256Fingerprint }
         }
         let digest = OpenSSLLibrary.sha256(label)
         guard
