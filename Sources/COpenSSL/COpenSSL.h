@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/proverr.h>
@@ -101,6 +102,18 @@ static inline int cssl_get_shared_group(SSL *ssl, int index) {
     return (int)SSL_get_shared_group(ssl, index);
 }
 
+// One connection's versions, narrower than its context's.
+static inline int cssl_set_min_proto_version(SSL *ssl, int version) {
+    return (int)SSL_set_min_proto_version(ssl, version);
+}
+static inline int cssl_set_max_proto_version(SSL *ssl, int version) {
+    return (int)SSL_set_max_proto_version(ssl, version);
+}
+// 16 bytes of name come first (RFC 5077 §4 calls it key_name); 0 when there is none to get.
+static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, size_t count) {
+    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
+}
+
 // Names, strings and keys.
 static inline const unsigned char *cssl_string_data(const ASN1_STRING *string) {
     return ASN1_STRING_get0_data(string);
@@ -111,6 +124,7 @@ static inline int cssl_pem_write_x509(BIO *bio, X509 *certificate) {
 static inline long cssl_bio_get_mem_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
 static inline void *cssl_malloc(size_t count) { return OPENSSL_malloc(count); }
 static inline void cssl_free(void *pointer) { OPENSSL_free(pointer); }
+static inline void cssl_clear_free(void *pointer, size_t count) { OPENSSL_clear_free(pointer, count); }
 
 // A subject as RFC 2253 writes it, with UTF-8 left readable.
 static inline unsigned long cssl_name_print_flags(void) {
