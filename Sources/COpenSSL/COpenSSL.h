@@ -112,6 +112,10 @@ static inline int cssl_set_max_proto_version(SSL *ssl, int version) {
 // 16 bytes of name come first (RFC 5077 §4 calls it key_name); 0 when there is none to get.
 static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, size_t count) {
     return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
+// A client's callback that verifies is called again at the next step. On a server it accepts.
+static inline void cssl_set_retry_verify(SSL *ssl) { SSL_set_retry_verify(ssl); }
+static inline int cssl_add1_chain_cert(SSL *ssl, X509 *certificate) {
+    return (int)SSL_add1_chain_cert(ssl, certificate);
 }
 
 // Names, strings and keys.
@@ -148,6 +152,12 @@ static inline int cssl_general_names_count(const GENERAL_NAMES *names) {
 }
 static inline GENERAL_NAME *cssl_general_names_value(const GENERAL_NAMES *names, int index) {
     return sk_GENERAL_NAME_value(names, index);
+}
+static inline int cssl_x509_name_stack_count(const STACK_OF(X509_NAME) *stack) {
+    return sk_X509_NAME_num(stack);
+}
+static inline X509_NAME *cssl_x509_name_stack_value(const STACK_OF(X509_NAME) *stack, int index) {
+    return sk_X509_NAME_value(stack, index);
 }
 static inline int cssl_x509_name_stack_push(STACK_OF(X509_NAME) *stack, X509_NAME *name) {
     return sk_X509_NAME_push(stack, name);

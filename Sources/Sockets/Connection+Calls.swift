@@ -212,12 +212,13 @@ extension Connection {
         while true {
             let (step, isHeldBack) = state.withLock { s in (s.stepHandshake(began), s.isHeldBack) }
             switch step {
-            case .bytes, .end:
+            case .done:
                 establish()
                 if isHeldBack { loop.execute { [self] in sendHeldBack() } }
                 return
             case .failed: throw conclude()
             case .wait: _ = try await wait(.read, .wait)
+            case .decide: await decide()
             }
         }
     }
@@ -388,13 +389,22 @@ extension Connection.Storage {
         return .parked
     }
 
+    /// What an attempt to go on with the handshake came to.
+    enum HandshakeStep {
+        case done
+        /// Nothing is there: wait for readability.
+        case wait
+        /// The engine asks something.
+        case decide
+        /// ``Connection/Storage/failure`` tells.
+        case failed
+    }
+
     /// Takes the handshake as far as what has arrived goes.
-    ///
-    /// - Returns: `.end` when it is done.
     @inline(never)
-    mutating func stepHandshake(_ began: LoopInstant) -> ReceiveStep {
+    mutating func stepHandshake(_ began: LoopInstant) -> HandshakeStep {
         guard failure == nil else { return .failed }
-        guard isTLS else { return .end }
+        guard isTLS else { return .done }
         while true {
             var window = unsafe inbound.bytes
             let isSpilled = !inbound.isEmpty
@@ -431,8 +441,9 @@ extension Connection.Storage {
             if failure != nil { return .failed }
             if progress.wants == .nothing {
                 timings.handshake = began.duration(to: EventLoop.readClock())
-                return .end
+                return .done
             }
+            if progress.wants == .decision { return .decide }
         }
     }
 }

@@ -198,9 +198,15 @@ extension Connection {
             var aftermath = Aftermath()
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
             aftermath.waiters += s.establishing + s.closing
+            if let open = s.openQuestion {
+                aftermath.waiters += [open.waiter].compactMap(\.self)
+                aftermath.tasks += [open.task].compactMap(\.self)
+                open.waiter = nil
+                s.openQuestion = nil
+            }
             s.establishing = []
             s.closing = []
-            aftermath.tasks = [s.connectTask, s.bodyTask].compactMap(\.self)
+            aftermath.tasks += [s.connectTask, s.bodyTask].compactMap(\.self)
             s.connectTask = nil
             s.bodyTask = nil
             aftermath.notices = s.onClosed
@@ -268,7 +274,14 @@ extension Connection {
     /// A reset or hang-up that came while nobody reads or writes must still end the connection.
     func noticeReset() {
         let isReset = state.withLock { s -> Bool in
-            guard s.lifecycle.isEstablished, s.failure == nil else { return false }
+            guard s.failure == nil else { return false }
+            if s.isDeciding {
+                // What came before it would be read once the application has decided; for nobody.
+                guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
+                s.fail(errno, "recv")
+                return true
+            }
+            guard s.lifecycle.isEstablished else { return false }
             // Who has said goodbye and gone waits for no answer (RFC 8446 §6.1): ours met nobody, and
             // whoever sent it is about to end the connection.
             guard !s.hasSaidGoodbyes else { return false }

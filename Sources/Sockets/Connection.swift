@@ -121,6 +121,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var hasRunOut = false
         /// The stream has a consumer already.
         var isLocked = false
+        /// Who answers the engine's questions; nil when it has none.
+        var decider: TLSDecider?
+        /// The question that waits for the application.
+        var openQuestion: OpenQuestion?
 
         var hasFailed: Bool { failure != nil }
 

@@ -11,6 +11,7 @@ struct Connector: Sendable {
     let family: AddressFamily
     let options: SocketOptions
     let context: TLSContext?
+    let decider: TLSDecider?
     let remoteName: String
     let servername: String?
     let limits: SocketLimits
@@ -48,7 +49,10 @@ struct Connector: Sendable {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
             context = nil
-        case .tls: context = try options.tls.context()
+            decider = nil
+        case .tls:
+            context = try options.tls.context()
+            decider = ClientDecider(options.tls)
         }
         remoteName = options.remote.address
         servername = options.tls.servername
@@ -137,6 +141,7 @@ struct Connector: Sendable {
     private func prepare(_ connection: Connection, connectTook: Duration) {
         let handshake = EventLoop.readClock().advanced(by: limits.handshake)
         connection.state.withLock { s in
+            s.decider = decider
             s.timings.connect = connectTook
             s.establishDeadline = min(s.establishDeadline ?? handshake, handshake)
             s.idleTimeout = idleTimeout

@@ -13,6 +13,7 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     private let group: EventLoopGroup
     private let context: TLSContext?
+    private let decider: TLSDecider?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
@@ -58,7 +59,10 @@ final class ListenerCore: Sendable {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
             context = nil
-        case .tls: context = try options.tls.context()
+            decider = nil
+        case .tls:
+            context = try options.tls.context()
+            decider = ListenerDecider(options.tls, executor: options.executor)
         }
         self.options = try SocketOptions(
             noDelay: options.noDelay,
@@ -159,6 +163,7 @@ final class ListenerCore: Sendable {
     private func register(_ connection: Connection) -> Bool {
         let key = ObjectIdentifier(connection)
         connection.state.withLock { s in
+            s.decider = decider
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key) }

@@ -45,6 +45,7 @@ extension SocketError {
             case .certificateRejected, .weakParameters, .peerCertificateMissing:
                 .certificateRejected
             case .truncated: .truncated
+            case .refusedByApplication: .refusedByApplication
             // In TLS 1.3 the server judges behind the client's handshake, else it is a part of it.
             case .alertReceived
             where error.alert?.judgesCertificate == true

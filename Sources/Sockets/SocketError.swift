@@ -52,6 +52,8 @@ public struct SocketError: Error, Sendable {
         case truncated
         /// TLS failed after the handshake.
         case tlsFailed
+        /// A callback of the application refused the peer, or failed to decide.
+        case refusedByApplication
 
         /// No connection within ``SocketInit/connectionTimeout`` or the limit for one attempt.
         case connectTimedOut
@@ -154,7 +156,7 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed:
+            .tlsFailed, .refusedByApplication:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
@@ -254,6 +256,7 @@ extension SocketError.Code {
         case .localCertificateRejected: "the peer refused this side's certificate"
         case .truncated: "the stream was cut off"
         case .tlsFailed: "TLS failed"
+        case .refusedByApplication: "the application refused the peer"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
         case .responseTimedOut: "the response was not sent in time"

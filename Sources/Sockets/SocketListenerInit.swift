@@ -144,12 +144,50 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var ticketCount = 1
     /// What a peer may cost.
     public var limits = TLSLimits()
+    /// Further identities, one a type of key: the client's abilities choose.
+    public var identities: [TLSIdentity] = []
+    /// Virtual hosts, who answer clients that ask for their names.
+    public var hosts: [TLSVirtualHost] = []
+    /// What becomes of clients that name no host, or one that is not here; of no meaning without
+    /// ``hosts``.
+    public var hostFallback = TLSHosts.Fallback.unlessLaxer
+    /// Chooses who answers a client, by its ClientHello; nil leaves it to ``hosts``.
+    public var chooseHost: HostChoiceCallback? {
+        get { callbacks.chooseHost?.function }
+        set { callbacks.chooseHost = newValue.map(TLSCallback.init) }
+    }
+    /// Decides whether a client comes in whose certificate is trusted, also when it resumes a session;
+    /// nil lets it in.
+    ///
+    /// Needs ``clientAuthentication``. A client that shows no certificate is not asked about:
+    /// `.require` keeps it out.
+    public var checkClientIdentity: ClientIdentityCallback? {
+        get { callbacks.checkClientIdentity?.function }
+        set { callbacks.checkClientIdentity = newValue.map(TLSCallback.init) }
+    }
+    /// The closures, in a form that can be compared.
+    var callbacks = ListenerCallbacks()
 
     /// Makes the default dictionary.
     public init() {}
 
     /// Checks the members.
     func context() throws(SocketError) -> TLSContext {
+        try context(sessionIDContext: "", hosts: try virtualHosts())
+    }
+
+    /// The configuration under one label, with the hosts given.
+    func context(
+        sessionIDContext: String,
+        hosts: TLSHosts?
+    ) throws(SocketError) -> TLSContext {
+        guard callbacks.checkClientIdentity == nil || clientAuthentication != .none else {
+            throw SocketError(
+                .invalidOption,
+                detail: "checkClientIdentity is set, and clients are asked for no certificate",
+                hint: "Set clientAuthentication"
+            )
+        }
         let identity = try TLSSocketInit.identity(
             identity,
             key: key,
@@ -157,6 +195,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             passphrase: passphrase
         )
         let policy = TLSPolicy { policy in
+            policy.sessionIDContext = sessionIDContext
+            policy.decisions = callbacks.decisions
             policy.alpn = alpn
             policy.alpnRequired = alpnRequired
             policy.minimumVersion = minimumVersion
@@ -172,8 +212,10 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             return try TLSContext(
                 role: .server,
                 policy: policy,
-                identities: identity.map { [$0] } ?? [],
-                trust: trust
+                identities: (identity.map { [$0] } ?? []) + identities,
+                trust: trust,
+                hosts: hosts,
+                companion: callbacks
             )
         } catch {
             throw .configuration(error)

@@ -1,7 +1,5 @@
 // The seed's TLS dictionary for clients, and its way into the engine's configuration.
 
-import Synchronization
-
 /// The TLS members of a client socket (seed `TLSSocketInit`).
 public struct TLSSocketInit: Hashable, Sendable {
     /// Application protocols to offer, most preferred first (seed `alpn`, RFC 7301).
@@ -43,6 +41,23 @@ public struct TLSSocketInit: Hashable, Sendable {
     public var requestsOCSPStaple = false
     /// What the peer may cost.
     public var limits = TLSLimits()
+    /// Decides whether the server is who it should be; nil checks its name (seed
+    /// `checkServerIdentity`).
+    ///
+    /// Asked in both versions of TLS behind the verification of the chain, which it does not replace.
+    /// It has until ``SocketLimits/handshake`` or ``SocketInit/connectionTimeout`` is over.
+    public var checkServerIdentity: ServerIdentityCallback? {
+        get { callbacks.checkServerIdentity?.function }
+        set { callbacks.checkServerIdentity = newValue.map(TLSCallback.init) }
+    }
+    /// Chooses the certificate when the server asks for one; nil shows ``identity``, or that of ``key``
+    /// and ``cert``.
+    public var chooseIdentity: IdentityChoiceCallback? {
+        get { callbacks.chooseIdentity?.function }
+        set { callbacks.chooseIdentity = newValue.map(TLSCallback.init) }
+    }
+    /// The closures, in a form that can be compared.
+    var callbacks = ClientCallbacks()
 
     /// Makes the default dictionary.
     public init() {}
@@ -59,6 +74,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.signatureAlgorithms = signatureAlgorithms
             policy.requestsOCSPStaple = requestsOCSPStaple
             policy.limits = limits
+            policy.decisions = callbacks.decisions
         }
     }
 
@@ -117,9 +133,6 @@ extension TLSSocketInit: CustomStringConvertible, CustomReflectable {
 /// Configurations of clients, kept by what they are made of: making one reads keys and builds the
 /// trust store, and sockets come one by one.
 private enum ClientContextCache {
-    /// The most configurations kept; the oldest goes.
-    static let limit = 64
-
     private struct Key: Hashable {
         var policy: TLSPolicy
         var trust: TrustPolicy
@@ -128,12 +141,7 @@ private enum ClientContextCache {
         var secrets: [UInt8]
     }
 
-    private struct Entries {
-        var contexts: [Key: TLSContext] = [:]
-        var order: [Key] = []
-    }
-
-    private static let entries = Mutex(Entries())
+    private static let contexts = ContextCache<Key>(limit: 64)
 
     static func context(for tls: TLSSocketInit) throws(SocketError) -> TLSContext {
         let key = Key(
@@ -142,16 +150,18 @@ private enum ClientContextCache {
             identity: tls.identity,
             secrets: digest(tls)
         )
-        if let known = entries.withLock({ $0.contexts[key] }) { return known }
+        return try contexts.context(for: key) { () throws(SocketError) in try make(tls) }
+    }
+
+    private static func make(_ tls: TLSSocketInit) throws(SocketError) -> TLSContext {
         let identity = try TLSSocketInit.identity(
             tls.identity,
             key: tls.key,
             cert: tls.cert,
             passphrase: tls.passphrase
         )
-        let made: TLSContext
         do throws(TLSError) {
-            made = try TLSContext(
+            return try TLSContext(
                 role: .client,
                 policy: tls.policy,
                 identities: identity.map { [$0] } ?? [],
@@ -160,13 +170,6 @@ private enum ClientContextCache {
         } catch {
             throw .configuration(error)
         }
-        entries.withLock { entries in
-            if entries.contexts.updateValue(made, forKey: key) == nil { entries.order.append(key) }
-            if entries.order.count > limit {
-                entries.contexts[entries.order.removeFirst()] = nil
-            }
-        }
-        return made
     }
 
     private static func digest(_ tls: TLSSocketInit) -> [UInt8] {

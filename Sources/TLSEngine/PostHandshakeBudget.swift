@@ -29,6 +29,13 @@ struct PostHandshakeBudget: Hashable, Sendable {
         self.dataPerMessage = max(1, dataPerMessage)
     }
 
+    init(_ limits: TLSLimits) {
+        self.init(
+            limit: limits.postHandshakeMessages,
+            dataPerMessage: limits.dataPerPostHandshakeMessage
+        )
+    }
+
     /// Begins to count, behind the messages of the handshake.
     mutating func begin(_ messages: UInt32) {
         counted = messages

@@ -5,7 +5,8 @@ extension TLSEngine {
     /// Where the connection stands.
     public var phase: HandshakePhase {
         switch state.phase {
-        case .idle, .handshaking: connection.handshakePhase(role: context.role)
+        case .idle, .handshaking:
+            deliberation?.pending?.phase ?? connection.handshakePhase(role: context.role)
         case .open: .open
         case .peerClosed, .localClosed, .closed, .abandoned: .closing
         case .failed: failure?.phase ?? .closing
@@ -26,6 +27,10 @@ extension TLSEngine {
             error.phase = phaseOfAlert(alert, hasReceivedData: hasReceivedData)
             error.hint = hint(for: alert)
             return error
+        }
+        if var refusal = deliberation?.refusal?.error {
+            refusal.reasons = reasons
+            return refusal
         }
         if var refusal = record?.refusal {
             refusal.reasons = reasons

@@ -23,10 +23,16 @@ extension TLSEngine {
 
     /// The name the certificate must be for; nil when the policy gives that up.
     static func expectedName(
-        _ trust: TrustPolicy,
+        _ context: TLSContext,
         sent: ServerName?,
         remote: String?
     ) throws(TLSError) -> ServerName? {
+        let trust = context.trust
+        // Who decides about the identity by itself is told the name, if there is one.
+        if context.policy.decisions.contains(.serverIdentity) {
+            if case .name(let name) = trust.name { return try ServerName(name) }
+            return sent ?? remote.flatMap { try? ServerName($0) }
+        }
         switch trust.name {
         case .unchecked: return nil
         case .name(let name): return try ServerName(name)

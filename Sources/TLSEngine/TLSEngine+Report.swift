@@ -9,9 +9,11 @@ extension TLSEngine {
         let policy = context.policy
         let facts = connection.transportFacts
         let peerChain = connection.peerChain
-        let isTrusted = record.map { $0.wasJudged && $0.failure == nil } ?? false
+        let isContent = deliberation?.isContent ?? true
+        let isTrusted = isContent && record.map { $0.wasJudged && $0.failure == nil } ?? false
         let isTrustedSession =
-            context.trust.acceptsAnything == nil && record != nil && connection.isResumed
+            isContent && context.trust.acceptsAnything == nil && record != nil
+            && connection.isResumed
             && connection.isSessionOfTrustedPeer
         return HandshakeReport(
             role: context.role,
@@ -35,7 +37,7 @@ extension TLSEngine {
             localCertificate: connection.localCertificate,
             peerChain: peerChain.isEmpty ? record?.refusedChain ?? [] : peerChain,
             verifiedChain: isTrusted ? connection.verifiedChain : [],
-            verification: record?.failure,
+            verification: record?.failure ?? deliberation?.refusal?.error.verification,
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,

@@ -17,8 +17,10 @@
 // When the transport ends, `endOfInput()` is called and the step for the state once more: it throws
 // `.closedDuringHandshake` or `.truncated`, unless the peer had said close_notify.
 //
-// Methods are of four kinds: steps (above), readers (`state`, `report`), notices (`endOfInput`,
-// `noteTime`), and economy (`releaseBuffers`).
+// A step of the handshake that wants a decision waits for `answer(_:)`: see `TLSQuestion`.
+//
+// Methods are of five kinds: steps (above), answers, readers (`state`, `report`), notices
+// (`endOfInput`, `noteTime`), and economy (`releaseBuffers`).
 
 /// A TLS client or server without I/O.
 ///
@@ -35,6 +37,9 @@ public struct TLSEngine: ~Copyable {
         case write
         /// Nothing any more: the peer has said close_notify.
         case closed
+        /// The owner's word: ``TLSEngine/question`` says on what, ``TLSEngine/answer(_:)`` gives it, and
+        /// the step is called again. Only for what ``TLSPolicy/decisions`` names.
+        case decision
     }
 
     /// What a step took, and what it wants.
@@ -56,12 +61,14 @@ public struct TLSEngine: ~Copyable {
     private(set) var hasCompleted = false
     private var hasReceivedData = false
     private var budget: PostHandshakeBudget
-    /// The configuration it was made from.
-    public let context: TLSContext
+    /// The configuration it was made from; behind a ClientHello, the one that was chosen for it.
+    public private(set) var context: TLSContext
     /// The DNS name sent as servername by a client; nil when none is.
     public let servername: String?
-    let record: VerificationRecord?
+    private(set) var record: VerificationRecord?
     private(set) var failure: TLSError?
+    /// Nil where nothing is to be decided.
+    private(set) var deliberation: Deliberation?
 
     /// Makes an engine.
     ///
@@ -81,31 +88,59 @@ public struct TLSEngine: ~Copyable {
         var expected: ServerName?
         if context.role == .client {
             sent = try TLSEngine.sentName(remoteName: remoteName, servername: servername)
-            expected = try TLSEngine.expectedName(context.trust, sent: sent, remote: remoteName)
+            expected = try TLSEngine.expectedName(context, sent: sent, remote: remoteName)
         }
-        let judges = context.role == .client || context.policy.clientAuthentication != .none
-        let record =
-            judges
-            ? VerificationRecord(
-                trust: context.trust,
-                hasAnchors: context.hasAnchors,
-                expectedName: expected,
-                protocolRule: context.role == .client ? context.applicationProtocolRule : nil
-            ) : nil
+        let deliberation = Deliberation.isNeeded(for: context) ? Deliberation(context) : nil
+        let record = TLSEngine.record(context, expected, deliberation)
         let connection = try SSLConnection.make(
             context,
             record: record,
             servername: sent?.text,
-            expected: expected
+            expected: expected,
+            deliberation: deliberation
         )
         self.context = context
         self.servername = sent?.text
         self.record = record
         self.connection = connection
-        let limits = context.policy.limits
-        budget = PostHandshakeBudget(
-            limit: limits.postHandshakeMessages,
-            dataPerMessage: limits.dataPerPostHandshakeMessage
+        self.deliberation = deliberation
+        budget = PostHandshakeBudget(context.policy.limits)
+    }
+
+    /// Begins anew as a server of another context, of which nothing has been sent yet.
+    mutating func remake(
+        _ context: TLSContext,
+        _ deliberation: Deliberation
+    ) throws(TLSError) {
+        let record = TLSEngine.record(context, nil, deliberation)
+        connection = try SSLConnection.make(
+            context,
+            record: record,
+            servername: nil,
+            expected: nil,
+            deliberation: deliberation
+        )
+        self.context = context
+        self.record = record
+        self.deliberation = deliberation
+        budget = PostHandshakeBudget(context.policy.limits)
+    }
+
+    /// Makes the place for the verdict on the peer; nil when it is not judged.
+    private static func record(
+        _ context: TLSContext,
+        _ expected: ServerName?,
+        _ deliberation: Deliberation?
+    ) -> VerificationRecord? {
+        guard context.role == .client || context.policy.clientAuthentication != .none else {
+            return nil
+        }
+        return VerificationRecord(
+            trust: context.trust,
+            hasAnchors: context.hasAnchors,
+            expectedName: expected,
+            protocolRule: context.role == .client ? context.applicationProtocolRule : nil,
+            deliberation: deliberation
         )
     }
 
@@ -128,22 +163,32 @@ public struct TLSEngine: ~Copyable {
         try requireUsable()
         guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
         try apply(.start)
-        let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
-        if outcome == .wantsInput, connection.messagesReceived > TLSEngine.handshakeMessagesMax {
-            _ = withWindows(Span(), &output) { $0.refuseMessages() }
-            throw fail(with: tooManyMessages)
+        guard deliberation == nil else {
+            return try deliberate(consuming: ciphertext, producing: &output)
         }
+        let (outcome, consumed) = try takeHandshake(ciphertext, &output)
         switch outcome {
         case .done:
             try completeHandshake(&output)
             return Progress(consumed: consumed, wants: .nothing)
         case .wantsInput: return Progress(consumed: consumed, wants: .read)
         case .wantsOutput: return Progress(consumed: consumed, wants: .write)
-        case .ended:
-            let detail = "the peer said close_notify"
-            throw fail(with: TLSError(.closedDuringHandshake, phase: phase, detail: detail))
+        case .ended: throw fail(with: closedDuringHandshake)
         case .failed: throw fail()
         }
+    }
+
+    /// Has OpenSSL take the handshake as far as the input goes.
+    mutating func takeHandshake(
+        _ ciphertext: Span<UInt8>,
+        _ output: inout OutputSpan<UInt8>
+    ) throws(TLSError) -> (StepOutcome, consumed: Int) {
+        let (outcome, consumed) = withWindows(ciphertext, &output) { $0.handshake() }
+        if outcome == .wantsInput, connection.messagesReceived > TLSEngine.handshakeMessagesMax {
+            _ = withWindows(Span(), &output) { $0.refuseMessages() }
+            throw fail(with: tooManyMessages)
+        }
+        return (outcome, consumed)
     }
 
     /// Decrypts what the peer sent.
@@ -380,7 +425,7 @@ public struct TLSEngine: ~Copyable {
 
     /// Lends the windows to OpenSSL for one step.
     @inline(__always)
-    private mutating func withWindows(
+    mutating func withWindows(
         _ input: Span<UInt8>,
         _ output: inout OutputSpan<UInt8>,
         _ step: (inout SSLConnection) -> StepOutcome
@@ -429,7 +474,7 @@ public struct TLSEngine: ~Copyable {
         }
     }
 
-    private mutating func completeHandshake(
+    mutating func completeHandshake(
         _ output: inout OutputSpan<UInt8>
     ) throws(TLSError) {
         try apply(.handshakeCompleted)
@@ -446,6 +491,11 @@ public struct TLSEngine: ~Copyable {
         // in good order at least.
         _ = withWindows(Span(), &output) { $0.shutdown() }
         throw fail(with: problem)
+    }
+
+    var closedDuringHandshake: TLSError {
+        let detail = "the peer said close_notify"
+        return TLSError(.closedDuringHandshake, phase: phase, detail: detail)
     }
 
     private var tooManyMessages: TLSError {
@@ -473,7 +523,7 @@ public struct TLSEngine: ~Copyable {
     }
 
     /// Throws the failure of before, so that it is told as often as it is asked for.
-    private func requireUsable() throws(TLSError) {
+    func requireUsable() throws(TLSError) {
         if let failure { throw failure }
     }
 
@@ -484,7 +534,7 @@ public struct TLSEngine: ~Copyable {
         return TLSError(isEarly ? .handshakeIncomplete : .engineClosed, phase: phase)
     }
 
-    private mutating func fail(with known: TLSError? = nil) -> TLSError {
+    mutating func fail(with known: TLSError? = nil) -> TLSError {
         let error = known ?? classify(ErrorQueue.drain(), hasReceivedData: hasReceivedData)
         ErrorQueue.clear()
         try? state.apply(.fail)

@@ -90,6 +90,12 @@ public struct TLSError: Error, Sendable {
         case handshakeIncomplete
         /// This side has closed the engine.
         case engineClosed
+        /// The application refused what it was asked about, or failed to decide.
+        case refusedByApplication
+        /// A client named no host of the server, where it has to name one.
+        case unknownServername
+        /// An answer came without a question, or to another one.
+        case unexpectedAnswer
         /// OpenSSL failed in a way this package does not know.
         case internalError
     }
@@ -135,12 +141,14 @@ public struct TLSError: Error, Sendable {
             .recordOverflow, .clientHelloTooLarge, .handshakeMessageTooLarge,
             .protocolViolation, .tooManyPostHandshakeMessages:
             .peer
-        case .certificateRejected, .weakParameters, .peerCertificateMissing: .policy
-        case .noSharedParameters, .noApplicationProtocol: .incompatible
+        case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication:
+            .policy
+        case .noSharedParameters, .noApplicationProtocol, .unknownServername: .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
-            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed:
+            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed,
+            .unexpectedAnswer:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -217,6 +225,9 @@ extension TLSError.Code {
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"
+        case .refusedByApplication: "refused by the application"
+        case .unknownServername: "no host of this name"
+        case .unexpectedAnswer: "an answer that does not belong here"
         case .internalError: "OpenSSL failed"
         }
     }

@@ -57,6 +57,8 @@ public struct TLSPolicy: Hashable, Sendable {
     public var requestsOCSPStaple = false
     /// What the peer may cost.
     public var limits = TLSLimits()
+    /// Which decisions of the handshake the engine's owner makes; none by default.
+    public var decisions: TLSDecisions = []
 
     /// Makes the default policy.
     public init() {}

@@ -46,6 +46,9 @@ public final class EnginePair {
     public var outputCapacity = 65536
     /// The memory an engine gets for the plaintext of one step; 64 KiB by default.
     public var plaintextCapacity = 65536
+    /// Answers the questions of both sides at once; a question it has no answer for waits for
+    /// ``answer(_:_:)``, as all do without it.
+    public var decide: ((_ role: TLSRole, _ question: TLSQuestion) -> TLSAnswer?)?
     /// Bytes delivered so far, by sender.
     public private(set) var delivered: [TLSRole: Int] = [.client: 0, .server: 0]
 
@@ -134,6 +137,21 @@ public final class EnginePair {
         settle()
     }
 
+    /// The question that one side waits with; nil when it waits for nothing but bytes.
+    public func question(_ role: TLSRole) -> TLSQuestion? { withSide(role) { $0.engine.question } }
+
+    /// Answers the question of one side, and lets both go on.
+    ///
+    /// - Throws: `TLSError` `.unexpectedAnswer` when there is no question, or another one.
+    public func answer(_ role: TLSRole, _ answer: TLSAnswer) throws(TLSError) {
+        switch role {
+        case .client: try client.engine.answer(answer)
+        case .server: try server.engine.answer(answer)
+        }
+        work(role, consuming: [])
+        settle()
+    }
+
     /// Puts bytes of one's own on the wire towards one side.
     public func inject(_ bytes: [UInt8], towards role: TLSRole) {
         withSide(role) { $0.inbox += bytes }
@@ -145,6 +163,7 @@ public final class EnginePair {
     /// Delivers at most one chunk to one side; false when there was nothing to do.
     private func step(_ role: TLSRole) -> Bool {
         let chunk = chunk
+        guard question(role) == nil else { return false }
         let input = withSide(role) { side in
             let count = min(chunk, side.inbox.count)
             let input = Array(side.inbox.prefix(count))
@@ -178,10 +197,30 @@ public final class EnginePair {
                 if !isReady, progress.wants == .nothing { withSide(role) { $0.isReady = true } }
                 if progress.wants == .closed { withSide(role) { $0.isAtEnd = true } }
                 if progress.wants == .read, consumed == input.count { return }
+                if progress.wants == .decision, !decideNow(role) {
+                    let rest = input[consumed...]
+                    return withSide(role) { $0.inbox.insert(contentsOf: rest, at: 0) }
+                }
             } catch {
                 withSide(role) { $0.error = error }
             }
         }
+    }
+
+    /// Answers the question of one side, if there is somebody who does.
+    private func decideNow(_ role: TLSRole) -> Bool {
+        guard let question = question(role), let answer = decide?(role, question) else {
+            return false
+        }
+        do throws(TLSError) {
+            switch role {
+            case .client: try client.engine.answer(answer)
+            case .server: try server.engine.answer(answer)
+            }
+        } catch {
+            withSide(role) { $0.error = error }
+        }
+        return true
     }
 
     private func receive(

@@ -86,7 +86,7 @@ public final class FaultConversation {
         switch stage {
         case .hello:
             unread += bytes
-            guard let hello = try ClientHello(reading: unread) else { return [] }
+            guard let hello = try FaultConversation.hello(in: unread) else { return [] }
             clientHello = hello
             return try answer(hello)
         case .shaking:
@@ -103,6 +103,14 @@ public final class FaultConversation {
     }
 
     // MARK: Inside
+
+    private static func hello(in bytes: [UInt8]) throws(TestKitError) -> ClientHello? {
+        do throws(TLSError) {
+            return try ClientHello(reading: bytes)
+        } catch {
+            throw TestKitError(.malformed, "read a ClientHello: \(error)")
+        }
+    }
 
     /// Nothing comes behind these.
     private func finish(_ actions: [Action]) -> [Action] {

@@ -112,6 +112,8 @@ public struct FaultRehearsal: Sendable {
             case .closed: isAtEnd = true
             case .read where consumed == bytes.count: return
             case .read, .write: continue
+            // A client that asks its owner has none here.
+            case .decision: return
             }
             if !wasReady, consumed == bytes.count { return }
         }

@@ -180,7 +180,7 @@ private func pipe(
                 while let bytes = try await client.read() {
                     if let seen = prefix {
                         prefix = seen + bytes
-                        do throws(TestKitError) {
+                        do throws(TLSError) {
                             if let hello = try ClientHello(reading: seen + bytes) {
                                 note(hello)
                                 prefix = nil

@@ -7,6 +7,13 @@ import COpenSSL
 enum Callbacks {
     /// The slot of a connection's `VerificationRecord`.
     static let recordIndex = cssl_ssl_ex_index()
+    /// The slot of a connection's `Deliberation`; nil in most.
+    static let deliberationIndex = cssl_ssl_ex_index()
+
+    static func deliberation(of ssl: OpaquePointer?) -> Deliberation? {
+        guard let pointer = unsafe SSL_get_ex_data(ssl, deliberationIndex) else { return nil }
+        return unsafe Unmanaged<Deliberation>.fromOpaque(pointer).takeUnretainedValue()
+    }
 }
 
 /// The server's application protocols as the selection callback needs them.
@@ -27,10 +34,12 @@ func verifyPeer(_ store: OpaquePointer?, _ context: UnsafeMutableRawPointer?) ->
         let record = unsafe SSL_get_ex_data(OpaquePointer(ssl), Callbacks.recordIndex)
     else { return 0 }
     return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)._withUnsafeGuaranteedRef {
-        unsafe $0.judge(
+        let isInOrder = unsafe $0.judge(
             store,
             applicationProtocol: SSLConnection.applicationProtocol(of: OpaquePointer(ssl))
-        ) ? 1 : 0
+        )
+        guard isInOrder, let deliberation = $0.deliberation else { return isInOrder ? 1 : 0 }
+        return unsafe deliberation.confirmServer($0, store, OpaquePointer(ssl))
     }
 }
 
@@ -57,13 +66,19 @@ func selectApplicationProtocol(
     _ context: UnsafeMutableRawPointer?
 ) -> CInt {
     guard let chosen = unsafe chosen, let chosenCount = unsafe chosenCount,
-        let offer = unsafe offer, let context = unsafe context
+        let offer = unsafe offer
     else { return SSL_TLSEXT_ERR_ALERT_FATAL }
     let bytes = unsafe UnsafeBufferPointer(start: offer, count: Int(offerCount))
-    let choice = unsafe Unmanaged<ApplicationProtocolPreferences>.fromOpaque(context)
-        ._withUnsafeGuaranteedRef {
-            unsafe ApplicationProtocolList.choose(from: $0.wireForm, offer: bytes)
-        }
+    let choice: Range<Int>?
+    if let chosen = unsafe Callbacks.deliberation(of: ssl)?.applicationProtocols {
+        choice = unsafe ApplicationProtocolList.choose(from: chosen.wireForm, offer: bytes)
+    } else {
+        guard let context = unsafe context else { return SSL_TLSEXT_ERR_NOACK }
+        choice = unsafe Unmanaged<ApplicationProtocolPreferences>.fromOpaque(context)
+            ._withUnsafeGuaranteedRef {
+                unsafe ApplicationProtocolList.choose(from: $0.wireForm, offer: bytes)
+            }
+    }
     guard let choice else { return SSL_TLSEXT_ERR_ALERT_FATAL }
     unsafe chosen.pointee = offer + choice.lowerBound
     unsafe chosenCount.pointee = UInt8(choice.count)

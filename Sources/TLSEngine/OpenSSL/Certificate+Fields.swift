@@ -43,10 +43,13 @@ public struct PublicKey: Hashable, Sendable {
 
 extension Certificate {
     /// The subject (RFC 2253 form), empty when the certificate has none.
-    public var subject: String { unsafe name(X509_get_subject_name(handle.pointer)) }
+    public var subject: String { unsafe nameText(X509_get_subject_name(handle.pointer)) }
 
     /// The issuer (RFC 2253 form).
-    public var issuer: String { unsafe name(X509_get_issuer_name(handle.pointer)) }
+    public var issuer: String { unsafe nameText(X509_get_issuer_name(handle.pointer)) }
+
+    /// The issuer's name in DER.
+    var issuerDER: [UInt8] { unsafe nameDER(X509_get_issuer_name(handle.pointer)) }
 
     /// The subject's last common name; nil without one.
     public var commonName: String? {
@@ -203,12 +206,6 @@ extension Certificate {
         }
     }
 
-    private func name(_ name: OpaquePointer?) -> String {
-        guard let name = unsafe name, let bio = MemoryBIO() else { return "" }
-        unsafe X509_NAME_print_ex(bio.pointer, name, 0, cssl_name_print_flags())
-        return bio.text
-    }
-
     private func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> UnixTime {
         guard let epoch = unsafe ASN1_TIME_set(nil, 0) else { return UnixTime(seconds: 0) }
         defer { unsafe ASN1_STRING_free(epoch) }
@@ -219,6 +216,22 @@ extension Certificate {
         }
         return UnixTime(seconds: Int64(days) * 86400 + Int64(seconds))
     }
+}
+
+/// A name in DER.
+func nameDER(_ name: OpaquePointer?) -> [UInt8] {
+    var der: UnsafeMutablePointer<UInt8>?
+    let count = unsafe i2d_X509_NAME(name, &der)
+    guard let start = unsafe der, count > 0 else { return [] }
+    defer { unsafe cssl_free(start) }
+    return unsafe Array(UnsafeBufferPointer(start: start, count: Int(count)))
+}
+
+/// A name as RFC 2253 writes it.
+func nameText(_ name: OpaquePointer?) -> String {
+    guard let name = unsafe name, let bio = MemoryBIO() else { return "" }
+    unsafe X509_NAME_print_ex(bio.pointer, name, 0, cssl_name_print_flags())
+    return bio.text
 }
 
 /// The bytes of an ASN.1 string.

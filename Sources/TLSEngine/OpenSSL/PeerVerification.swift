@@ -24,13 +24,17 @@ final class VerificationRecord {
     var refusedChain: [Certificate] = []
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
+    /// Where the owner decides; nil where it does not.
+    let deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
         hasAnchors: Bool,
         expectedName: ServerName?,
-        protocolRule: ApplicationProtocolRule?
+        protocolRule: ApplicationProtocolRule?,
+        deliberation: Deliberation? = nil
     ) {
+        self.deliberation = deliberation
         self.trust = trust
         self.protocolRule = protocolRule
         self.hasAnchors = hasAnchors
@@ -110,7 +114,7 @@ final class VerificationRecord {
     }
 
     /// What the peer sent, leaf first.
-    private func sentChain(_ store: OpaquePointer) -> [Certificate] {
+    func sentChain(_ store: OpaquePointer) -> [Certificate] {
         var chain =
             unsafe X509_STORE_CTX_get0_cert(store).map {
                 [Certificate(unsafe X509Handle(sharing: $0))]

@@ -9,12 +9,18 @@ extension SSLConnection {
         _ context: TLSContext,
         record: VerificationRecord?,
         servername: String?,
-        expected: ServerName?
+        expected: ServerName?,
+        deliberation: Deliberation?
     ) throws(TLSError) -> SSLConnection {
-        var connection = try SSLConnection(context: context, record: record)
+        var connection = try SSLConnection(
+            context: context,
+            record: record,
+            deliberation: deliberation
+        )
+        let decides = context.policy.decisions.contains(.serverIdentity)
         try connection.setNames(
             servername: servername,
-            expected: expected,
+            expected: decides ? nil : expected,
             requestsStaple: context.role == .client && context.asksForStaple
         )
         return connection

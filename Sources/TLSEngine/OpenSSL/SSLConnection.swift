@@ -36,8 +36,13 @@ struct SSLConnection: ~Copyable {
     /// - Parameters:
     ///   - context: The configuration; OpenSSL keeps a reference of its own to what it needs.
     ///   - record: Where the verdict on the peer goes; must outlive the connection.
+    ///   - deliberation: Where the owner's decisions are; must outlive the connection.
     /// - Throws: ``TLSError`` `.internalError` when out of memory.
-    init(context: TLSContext, record: VerificationRecord?) throws(TLSError) {
+    init(
+        context: TLSContext,
+        record: VerificationRecord?,
+        deliberation: Deliberation?
+    ) throws(TLSError) {
         ErrorQueue.clear()
         guard let ssl = unsafe SSL_new(context.handle.pointer) else {
             throw ErrorQueue.error(.internalError)
@@ -60,6 +65,7 @@ struct SSLConnection: ~Copyable {
             let pointer = unsafe Unmanaged.passUnretained(record).toOpaque()
             unsafe SSL_set_ex_data(ssl, Callbacks.recordIndex, pointer)
         }
+        if let deliberation { install(deliberation) }
     }
 
     deinit { unsafe SSL_free(ssl) }
@@ -75,6 +81,13 @@ struct SSLConnection: ~Copyable {
     mutating func endHandshake() {
         unsafe transport.pointee.handshake_done = 1
         unsafe transport.pointee.client_hello_due = 0
+    }
+
+    /// Notes an alert that was said without OpenSSL.
+    mutating func noteAlertSent(_ alert: Alert) {
+        let note = CInt(alert.level.rawValue) << 8 | CInt(alert.code)
+        unsafe transport.pointee.last_alert_sent = note
+        unsafe transport.pointee.bytes_out += 7
     }
 
     /// Tells the BIO that no more ciphertext will come.

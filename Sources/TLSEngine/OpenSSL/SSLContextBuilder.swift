@@ -248,7 +248,7 @@ struct SSLContextBuilder {
             let preferences = ApplicationProtocolPreferences(wireForm: wire)
             let pointer = unsafe Unmanaged.passUnretained(preferences).toOpaque()
             unsafe SSL_CTX_set_alpn_select_cb(context, selectApplicationProtocol, pointer)
-            if policy.alpnRequired {
+            if policy.alpnRequired, !policy.decisions.contains(.clientHello) {
                 unsafe SSL_CTX_set_client_hello_cb(context, requireApplicationProtocol, nil)
             }
             return preferences

@@ -17,6 +17,8 @@ public final class TLSContext: Sendable {
     public let trust: TrustPolicy
     /// Who this side is, one identity a key type; empty for an anonymous client.
     public let identities: [TLSIdentity]
+    /// A server's virtual hosts; nil without any.
+    public let hosts: TLSHosts?
 
     let handle: SSLContextHandle
     /// The versions left after the suites were looked at.
@@ -29,6 +31,8 @@ public final class TLSContext: Sendable {
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
     var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
+    /// Something of the owner's that goes with it.
+    package let companion: (any Sendable)?
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
 
@@ -40,12 +44,33 @@ public final class TLSContext: Sendable {
     ///   - identities: Who this side is; a server needs at least one, and may have one for each
     ///     type of key (EC, RSA, RSA-PSS, Ed25519, Ed448); the client's abilities choose.
     ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
+    ///   - hosts: A server's virtual hosts, who answer instead of this context.
     /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
-    public init(
+    public convenience init(
         role: TLSRole,
         policy: TLSPolicy = TLSPolicy(),
         identities: [TLSIdentity] = [],
-        trust: TrustPolicy = TrustPolicy()
+        trust: TrustPolicy = TrustPolicy(),
+        hosts: TLSHosts? = nil
+    ) throws(TLSError) {
+        try self.init(
+            role: role,
+            policy: policy,
+            identities: identities,
+            trust: trust,
+            hosts: hosts,
+            companion: nil
+        )
+    }
+
+    /// The same with something of the owner's.
+    package init(
+        role: TLSRole,
+        policy: TLSPolicy,
+        identities: [TLSIdentity],
+        trust: TrustPolicy,
+        hosts: TLSHosts?,
+        companion: (any Sendable)?
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
         guard role == .client || !identities.isEmpty else {
@@ -67,11 +92,14 @@ public final class TLSContext: Sendable {
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
+        try builder.setDecisions(hosts: hosts)
         try builder.checkSuites(versions)
         self.handle = handle
         self.role = role
         self.policy = policy
         self.trust = trust
         self.identities = identities
+        self.hosts = hosts
+        self.companion = companion
     }
 }

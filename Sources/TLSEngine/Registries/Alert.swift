@@ -44,12 +44,16 @@ public struct Alert: Hashable, Sendable {
     public static let certificateUnknown = Alert(46)
     /// A chain that ends at no trusted anchor.
     public static let unknownCA = Alert(48)
+    /// A certificate is in order, and its holder does not come in.
+    public static let accessDenied = Alert(49)
     /// A message that could not be read.
     public static let decodeError = Alert(50)
     /// No common protocol version.
     public static let protocolVersion = Alert(70)
     /// Something went wrong at the sender, not the peer.
     public static let internalError = Alert(80)
+    /// An extension that has to be there is not, for example the servername (RFC 8446 §9.2).
+    public static let missingExtension = Alert(109)
     /// No host of this name here (RFC 6066 §3).
     public static let unrecognizedName = Alert(112)
     /// A client certificate is demanded.

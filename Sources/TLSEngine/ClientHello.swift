@@ -1,7 +1,5 @@
-// What a client says first, taken apart without OpenSSL: test servers show it, and choose by it what
-// they present. It reads a prefix of a connection, within bounds, and never past the message.
-
-public import TLSEngine
+// What a client says first, taken apart without OpenSSL: who answers it is chosen by it, and test
+// servers show it. It reads a prefix of a connection, within bounds, and never past the message.
 
 /// A ClientHello as it came (RFC 8446 §4.1.2).
 ///
@@ -37,14 +35,20 @@ public struct ClientHello: Sendable, Hashable {
     public let alpn: [String]
     /// The numbers of the versions: of the extension in order, or else the one of the message.
     public let versions: [UInt16]
+    /// The groups for key exchange in order (RFC 8446 §4.2.7), GREASE included.
+    public let groups: [NamedGroup]
+    /// The signature algorithms in order (RFC 8446 §4.2.3), GREASE included.
+    public let signatureAlgorithms: [SignatureScheme]
 
     /// Reads the ClientHello at the front of a connection; nil when more is needed.
     ///
-    /// - Parameter bytes: What came so far, from the first byte on.
-    /// - Throws: ``TestKitError`` `.malformed` when it is no ClientHello, or does not fit into
-    ///   ``recordBytesMax``.
-    public init?(reading bytes: [UInt8]) throws(TestKitError) {
-        guard let (records, message) = try ClientHello.message(in: bytes) else { return nil }
+    /// - Parameters:
+    ///   - bytes: What came so far, from the first byte on.
+    ///   - limit: The most bytes of records that are looked at.
+    /// - Throws: ``TLSError`` `.notTLS` when it does not begin like one, `.protocolViolation` when it
+    ///   is malformed, `.clientHelloTooLarge` when it does not fit into the limit.
+    public init?(reading bytes: [UInt8], limit: Int = recordBytesMax) throws(TLSError) {
+        guard let (records, message) = try ClientHello.message(in: bytes, limit) else { return nil }
         var reader = ByteReader(message.dropFirst(4))
         let legacyVersion = try reader.number16()
         self.records = records
@@ -69,6 +73,8 @@ public struct ClientHello: Sendable, Hashable {
         servername = try ClientHello.servername(found)
         alpn = try ClientHello.alpn(found)
         versions = try ClientHello.versions(found) ?? [legacyVersion]
+        groups = try ClientHello.numbers(found, 10).map(NamedGroup.init(rawValue:))
+        signatureAlgorithms = try ClientHello.numbers(found, 13).map(SignatureScheme.init)
     }
 
     /// Whether the client offers a version.
@@ -81,18 +87,19 @@ public struct ClientHello: Sendable, Hashable {
 
     /// Joins records until the message is whole.
     private static func message(
-        in bytes: [UInt8]
-    ) throws(TestKitError) -> (records: [UInt8], message: [UInt8])? {
+        in bytes: [UInt8],
+        _ limit: Int
+    ) throws(TLSError) -> (records: [UInt8], message: [UInt8])? {
         var message: [UInt8] = []
         var place = 0
         while true {
             if bytes.count > place {
-                guard bytes[place] == 22 else { throw malformed("the record is no handshake") }
+                guard bytes[place] == 22 else { throw notTLS("the record is no handshake") }
             }
             guard bytes.count >= place + 5 else { break }
             let count = Int(bytes[place + 3]) << 8 | Int(bytes[place + 4])
             guard bytes[place + 1] == 3, (1...16384).contains(count) else {
-                throw malformed("the record has no form of TLS")
+                throw notTLS("the record has no form of TLS")
             }
             message += bytes[(place + 5)...].prefix(count)
             guard message.first.map({ $0 == 1 }) ?? true else {
@@ -102,18 +109,22 @@ public struct ClientHello: Sendable, Hashable {
             guard bytes.count >= place else { break }
             guard message.count >= 4 else { continue }
             let size = message[1...3].reduce(0) { $0 << 8 | Int($1) }
-            guard size <= recordBytesMax else { break }
+            guard size <= limit else { break }
             if message.count >= 4 + size {
                 return (Array(bytes[..<place]), Array(message[..<(4 + size)]))
             }
         }
-        guard bytes.count < recordBytesMax, place < recordBytesMax else {
-            throw malformed("the ClientHello is too large")
+        guard bytes.count < limit, place < limit else {
+            throw TLSError(
+                .clientHelloTooLarge,
+                phase: .clientHello,
+                detail: "the limit is \(limit) bytes"
+            )
         }
         return nil
     }
 
-    private static func servername(_ all: [Extension]) throws(TestKitError) -> String? {
+    private static func servername(_ all: [Extension]) throws(TLSError) -> String? {
         guard let entry = all.first(where: { $0.number == 0 }) else { return nil }
         var reader = ByteReader(entry.contents)
         var list = ByteReader(try reader.vector16())
@@ -125,7 +136,7 @@ public struct ClientHello: Sendable, Hashable {
         return nil
     }
 
-    private static func alpn(_ all: [Extension]) throws(TestKitError) -> [String] {
+    private static func alpn(_ all: [Extension]) throws(TLSError) -> [String] {
         guard let entry = all.first(where: { $0.number == 16 }) else { return [] }
         var reader = ByteReader(entry.contents)
         var list = ByteReader(try reader.vector16())
@@ -134,7 +145,7 @@ public struct ClientHello: Sendable, Hashable {
         return names
     }
 
-    private static func versions(_ all: [Extension]) throws(TestKitError) -> [UInt16]? {
+    private static func versions(_ all: [Extension]) throws(TLSError) -> [UInt16]? {
         guard let entry = all.first(where: { $0.number == 43 }) else { return nil }
         var reader = ByteReader(entry.contents)
         var list = ByteReader(try reader.vector8())
@@ -143,8 +154,25 @@ public struct ClientHello: Sendable, Hashable {
         return numbers
     }
 
-    fileprivate static func malformed(_ reason: String) -> TestKitError {
-        TestKitError(.malformed, "read a ClientHello: \(reason)")
+    /// The numbers of an extension that is a list of them.
+    private static func numbers(
+        _ all: [Extension],
+        _ number: UInt16
+    ) throws(TLSError) -> [UInt16] {
+        guard let entry = all.first(where: { $0.number == number }) else { return [] }
+        var reader = ByteReader(entry.contents)
+        var list = ByteReader(try reader.vector16())
+        var numbers: [UInt16] = []
+        while !list.isAtEnd { numbers.append(try list.number16()) }
+        return numbers
+    }
+
+    fileprivate static func malformed(_ reason: String) -> TLSError {
+        TLSError(.protocolViolation, phase: .clientHello, detail: "the ClientHello: \(reason)")
+    }
+
+    private static func notTLS(_ reason: String) -> TLSError {
+        TLSError(.notTLS, phase: .clientHello, detail: reason)
     }
 }
 
@@ -156,17 +184,17 @@ private struct ByteReader {
 
     var isAtEnd: Bool { rest.isEmpty }
 
-    mutating func take(_ count: Int) throws(TestKitError) -> [UInt8] {
+    mutating func take(_ count: Int) throws(TLSError) -> [UInt8] {
         guard rest.count >= count else { throw ClientHello.malformed("it ends too early") }
         defer { rest = rest.dropFirst(count) }
         return Array(rest.prefix(count))
     }
 
-    mutating func number16() throws(TestKitError) -> UInt16 {
+    mutating func number16() throws(TLSError) -> UInt16 {
         try take(2).reduce(0) { $0 << 8 | UInt16($1) }
     }
 
-    mutating func vector8() throws(TestKitError) -> [UInt8] { try take(Int(try take(1)[0])) }
+    mutating func vector8() throws(TLSError) -> [UInt8] { try take(Int(try take(1)[0])) }
 
-    mutating func vector16() throws(TestKitError) -> [UInt8] { try take(Int(try number16())) }
+    mutating func vector16() throws(TLSError) -> [UInt8] { try take(Int(try number16())) }
 }

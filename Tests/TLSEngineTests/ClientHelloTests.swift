@@ -63,15 +63,32 @@ import Testing
     @Test(
         "what is no ClientHello is refused",
         arguments: [
-            Array("GET / HTTP/1.1\r\n\r\n".utf8), [21, 3, 3, 0, 2, 2, 40], [22, 3, 1, 0, 0],
-            [22, 3, 1, 0x40, 1], [22, 5, 1, 0, 1], [22, 3, 3, 0, 5, 2, 0, 0, 1, 0],
-            [22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3],
-            [22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff] + [UInt8](repeating: 0, count: 90_000),
-        ] as [[UInt8]]
+            (Array("GET / HTTP/1.1\r\n\r\n".utf8), .notTLS),
+            ([21, 3, 3, 0, 2, 2, 40], .notTLS),
+            ([22, 3, 1, 0, 0], .notTLS),
+            ([22, 3, 1, 0x40, 1], .notTLS),
+            ([22, 5, 1, 0, 1], .notTLS),
+            ([22, 3, 3, 0, 5, 2, 0, 0, 1, 0], .protocolViolation),
+            ([22, 3, 1, 0, 6, 1, 0, 0, 2, 3, 3], .protocolViolation),
+            ([22, 3, 1, 0, 4, 1, 0xff, 0xff, 0xff], .clientHelloTooLarge),
+        ] as [([UInt8], TLSError.Code)]
     )
-    func garbage(bytes: [UInt8]) {
-        let error = #expect(throws: TestKitError.self) { try ClientHello(reading: bytes) }
-        #expect(error?.code == .malformed)
+    func garbage(bytes: [UInt8], code: TLSError.Code) {
+        let filled = bytes + (code == .clientHelloTooLarge ? pattern(90_000) : [])
+        let error = #expect(throws: TLSError.self) { try ClientHello(reading: filled) }
+        #expect(error?.code == code)
+        #expect(error?.phase == .clientHello)
+    }
+
+    @Test("groups and signature algorithms are read in order")
+    func lists() throws {
+        let bytes = try hello {
+            $0.groups = ["P-384", "x25519"]
+            $0.signatureAlgorithms = ["ed25519", "ecdsa_secp256r1_sha256"]
+        }
+        let read = try #require(try ClientHello(reading: bytes))
+        #expect(read.groups == [.secp384r1, .x25519])
+        #expect(read.signatureAlgorithms.map(\.rawValue) == [0x0807, 0x0403])
     }
 
     @Test("no change of one byte makes it read past the message")
