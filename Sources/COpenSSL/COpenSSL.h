@@ -111,7 +111,8 @@ static inline int cssl_set_max_proto_version(SSL *ssl, int version) {
 }
 // 16 bytes of name come first (RFC 5077 §4 calls it key_name); 0 when there is none to get.
 static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, size_t count) {
-    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
+    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, (long)count);
+}
 // A client's callback that verifies is called again at the next step. On a server it accepts.
 static inline void cssl_set_retry_verify(SSL *ssl) { SSL_set_retry_verify(ssl); }
 static inline int cssl_add1_chain_cert(SSL *ssl, X509 *certificate) {

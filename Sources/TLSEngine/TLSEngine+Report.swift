@@ -46,7 +46,8 @@ extension TLSEngine {
             bytesReceived: facts.bytesReceived,
             bytesSent: facts.bytesSent,
             flights: facts.flights,
-            tickets: connection.tickets
+            tickets: connection.tickets,
+            authentication: authentication
         )
     }
 

@@ -481,6 +481,10 @@ public struct TLSEngine: ~Copyable {
         hasCompleted = true
         connection.endHandshake()
         budget.begin(connection.messagesReceived)
+        if let problem = settlePresharedKeys() {
+            _ = withWindows(Span(), &output) { $0.shutdown() }
+            throw fail(with: problem)
+        }
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(
                 with: connection.applicationProtocol

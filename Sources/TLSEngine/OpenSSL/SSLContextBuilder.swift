@@ -19,6 +19,8 @@ struct SSLContextBuilder {
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
+            ("presharedKeyIdentities", limits.presharedKeyIdentities, 1...1024),
+            ("presharedKeyIdentityBytes", limits.presharedKeyIdentityBytes, 1...65535),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -273,6 +275,7 @@ struct SSLContextBuilder {
                 for anchor in anchors { label += anchor.sha256Fingerprint }
             }
         }
+        if policy.decisions.contains(.presharedKey) { label += Array("\0preshared key".utf8) }
         let digest = OpenSSLLibrary.sha256(label)
         guard
             unsafe SSL_CTX_set_session_id_context(context, digest, CUnsignedInt(digest.count)) == 1

@@ -9,6 +9,7 @@ import COpenSSL
 /// initialiser reads a secret without one.
 public struct SecretBytes: Sendable {
     /// The memory; copies share it.
+    @safe
     private final class Storage: @unchecked Sendable {
         // Sendable: written before anybody else sees it, never after.
         // Safe: `count` bytes of its own until deinit.
@@ -40,7 +41,7 @@ public struct SecretBytes: Sendable {
             guard let source = bytes.baseAddress else { return }
             unsafe storage.start.update(from: source, count: bytes.count)
         }
-        self.storage = storage
+        self.init(storage: storage)
     }
 
     /// Makes secret bytes in place, so that no copy is left behind.
@@ -64,7 +65,7 @@ public struct SecretBytes: Sendable {
         }
         let count = unsafe output.finalize(for: buffer)
         guard count < capacity else {
-            storage = whole
+            self.init(storage: whole)
             return
         }
         self.init(copying: unsafe Span(_unsafeStart: whole.start, count: count))
