@@ -56,6 +56,8 @@ public struct TLSSocketInfo: Sendable {
     public var signatureAlgorithms: [String] { report.sharedSignatureAlgorithms }
     /// The negotiated version.
     public var version: ProtocolVersion? { report.version }
+    /// What the two sides proved themselves by.
+    public var authentication: HandshakeAuthentication? { report.authentication }
     /// Whether a session was resumed.
     public var resumed: Bool { report.isResumed }
 }

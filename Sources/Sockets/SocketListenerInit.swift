@@ -165,6 +165,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.checkClientIdentity?.function }
         set { callbacks.checkClientIdentity = newValue.map(TLSCallback.init) }
     }
+    /// What clients of TLS 1.2 are told to choose their preshared key by, up to 256 bytes; nil tells
+    /// nothing.
+    public var presharedKeyHint: String?
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -197,6 +200,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         let policy = TLSPolicy { policy in
             policy.sessionIDContext = sessionIDContext
             policy.decisions = callbacks.decisions
+            policy.presharedKeyHint = presharedKeyHint
             policy.alpn = alpn
             policy.alpnRequired = alpnRequired
             policy.minimumVersion = minimumVersion

@@ -100,12 +100,14 @@ struct TLSCallback<Function: Sendable>: Hashable, Sendable {
 struct ClientCallbacks: Hashable, Sendable {
     var checkServerIdentity: TLSCallback<ServerIdentityCallback>?
     var chooseIdentity: TLSCallback<IdentityChoiceCallback>?
+    var presharedKey: TLSCallback<PresharedKeyCallback>?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
         if checkServerIdentity != nil { decisions.insert(.serverIdentity) }
         if chooseIdentity != nil { decisions.insert(.certificateChoice) }
+        if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }
 }
@@ -114,12 +116,14 @@ struct ClientCallbacks: Hashable, Sendable {
 struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
+    var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
         if chooseHost != nil { decisions.insert(.clientHello) }
         if checkClientIdentity != nil { decisions.insert(.clientCertificate) }
+        if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }
 }

@@ -342,6 +342,13 @@ extension TLSEngine {
         return connection.authentication(nonce: nil)
     }
 
+    /// Whether a session was resumed, which OpenSSL says of a preshared key of TLS 1.3 too.
+    var isResumed: Bool {
+        guard let keys = deliberation?.presharedKeys else { return connection.isResumed }
+        guard case .resumption = keys.authentication else { return false }
+        return true
+    }
+
     /// What would cure an alert of a peer that shares no key.
     func presharedKeyHint(for alert: Alert) -> String? {
         guard deliberation?.presharedKeys?.isEngaged == true, context.role == .client else {

@@ -30,7 +30,7 @@ extension TLSEngine {
             peerSignatureAlgorithm: connection.peerSignatureAlgorithm,
             sharedSignatureAlgorithms: connection.sharedSignatureAlgorithms,
             alpn: connection.applicationProtocol,
-            isResumed: connection.isResumed,
+            isResumed: isResumed,
             isHelloRetried: connection.isHelloRetried,
             clientCertificateRequested: connection.isClientCertificateRequested,
             isServernameAcknowledged: connection.isServernameAcknowledged,
