@@ -45,6 +45,8 @@ struct KeyExchangeScanner {
     /// What is kept of its body.
     private var body: [UInt8] = []
     private var hint: [UInt8]?
+    /// The server has chosen a suite with preshared keys.
+    private var hasChosen = false
 
     /// Makes a scanner of what one side receives.
     ///
@@ -105,7 +107,8 @@ struct KeyExchangeScanner {
         guard recordLeft > 0, recordHeader[0] == RecordType.handshake else { return false }
         switch role {
         case .client:
-            guard messageHeader.count == 3, messageHeader[0] == MessageType.serverHelloDone,
+            guard hasChosen, messageHeader.count == 3,
+                messageHeader[0] == MessageType.serverHelloDone,
                 messageHeader[1] == 0, messageHeader[2] == 0, byte == 0
             else { return false }
             finding = .hint(hint)
@@ -131,15 +134,17 @@ struct KeyExchangeScanner {
             guard messageHeader.count == 4 else { return }
             messageLeft = messageHeader.dropFirst().reduce(0) { $0 << 8 | Int($1) }
             body.removeAll(keepingCapacity: true)
-            if messageLeft == 0 { messageHeader.removeAll(keepingCapacity: true) }
-            return
+            return endMessage()
         }
         keep(byte)
         messageLeft -= 1
-        if messageLeft == 0 {
-            read(messageHeader[0])
-            messageHeader.removeAll(keepingCapacity: true)
-        }
+        endMessage()
+    }
+
+    private mutating func endMessage() {
+        guard messageLeft == 0 else { return }
+        read(messageHeader[0])
+        messageHeader.removeAll(keepingCapacity: true)
     }
 
     /// Adds a byte to the body, as far as it matters.
@@ -162,7 +167,8 @@ struct KeyExchangeScanner {
             guard body.count > 34, body.count >= 37 + Int(body[34]) else { return end() }
             let start = 35 + Int(body[34])
             let suite = UInt16(body[start]) << 8 | UInt16(body[start + 1])
-            if !suites.contains(suite) { end() }
+            hasChosen = suites.contains(suite)
+            if !hasChosen { end() }
         case MessageType.serverKeyExchange:
             guard let found = vector else { return end() }
             hint = found.isEmpty ? nil : found

@@ -100,7 +100,9 @@ final class PresharedKeyExchange {
     init(_ context: TLSContext) {
         demand = context.role == .client ? context.policy.presharedKeyDemand : .never
         var random = SystemRandomNumberGenerator()
-        nonce = (0..<PresharedKeyMark.nonceCount).map { _ in UInt8.random(in: .min ... .max, using: &random) }
+        nonce = (0..<PresharedKeyMark.nonceCount).map { _ in
+            UInt8.random(in: .min ... .max, using: &random)
+        }
         if context.role == .client, context.versions.lowerBound == .tls12 {
             scanner = KeyExchangeScanner(
                 role: .client,

@@ -29,11 +29,12 @@ extension TLSEngine {
         _ keys: PresharedKeyExchange,
         behind outcome: StepOutcome
     ) throws(TLSError) -> Bool {
+        guard deliberation.refusal == nil else { return false }
         if context.role == .server, deliberation.isHelloIn, !keys.isHelloSettled {
             try considerOffer(deliberation, keys)
             return true
         }
-        guard outcome == .wantsInput, deliberation.refusal == nil else { return false }
+        guard outcome == .wantsInput else { return false }
         // From here on the client names its key in the clear, if the suite has one.
         if context.role == .server, keys.scanner == nil, keys.isHelloSettled,
             connection.exchangesPresharedKey
@@ -262,7 +263,9 @@ extension TLSEngine {
         _ deliberation: Deliberation,
         _ keys: PresharedKeyExchange
     ) throws(TLSError) {
-        guard let info else { return try passOver(identity, version, unknown(), deliberation, keys) }
+        guard let info else {
+            return try passOver(identity, version, unknown(), deliberation, keys)
+        }
         guard info.identity == identity else {
             throw TLSError(
                 .invalidPresharedKey,

@@ -31,6 +31,12 @@ extension SSLContextBuilder {
         if policy.cipherAlgorithms == nil { try setPresharedKeySuites() }
     }
 
+    /// Has OpenSSL count suites with preshared keys among those that can be used: it looks for a client's
+    /// callback on servers too.
+    func admitPresharedKeySuites(_ ssl: OpaquePointer) {
+        unsafe SSL_set_psk_client_callback(ssl, usePresharedKey)
+    }
+
     /// Adds the suites with preshared keys to those of the system's choice, which has all of them or
     /// none.
     private func setPresharedKeySuites() throws(TLSError) {
@@ -268,7 +274,9 @@ extension SSLConnection {
         guard unsafe SSL_SESSION_get0_ticket_appdata(session, &start, &count) == 1,
             let start = unsafe start
         else { return nil }
-        return PresharedKeyMark.read(unsafe Array(UnsafeRawBufferPointer(start: start, count: count)))
+        return PresharedKeyMark.read(
+            unsafe Array(UnsafeRawBufferPointer(start: start, count: count))
+        )
     }
 
     /// The name of the key in a session of TLS 1.2.

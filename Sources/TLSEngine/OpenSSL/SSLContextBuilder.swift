@@ -128,6 +128,7 @@ struct SSLContextBuilder {
             throw ErrorQueue.error(.internalError)
         }
         defer { unsafe SSL_free(ssl) }
+        if policy.decisions.contains(.presharedKey) { unsafe admitPresharedKeySuites(ssl) }
         let stack = unsafe SSL_get1_supported_ciphers(ssl)
         defer { unsafe cssl_cipher_stack_free(stack) }
         let usable = Set(
