@@ -59,11 +59,18 @@ let package = Package(
         ),
         .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
 
-        // Tools.
+        // Tools, and what they have in common.
+        .target(
+            name: "Tooling",
+            dependencies: [
+                "Sockets", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "tlsinspect",
             dependencies: [
-                "TLSInspection", "TLSTestKit", "Sockets",
+                "Tooling", "TLSInspection", "TLSTestKit", "Sockets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -71,7 +78,7 @@ let package = Package(
         .executableTarget(
             name: "tlscerts",
             dependencies: [
-                "TLSTestServers", "TLSTestKit", "Sockets",
+                "Tooling", "TLSTestServers", "TLSTestKit", "Sockets",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
@@ -119,17 +126,24 @@ let package = Package(
         ),
         .testTarget(
             name: "FaultCatalogueTests",
-            dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],
+            dependencies: ["Sockets", "TLSEngine", "TLSTestKit", "TLSTestServers"],
             swiftSettings: settings
         ),
+        // How tests of the tools run them, and hold their JSON against its schema.
+        .target(name: "ToolFixtures", path: "Tests/ToolFixtures", swiftSettings: settings),
         .testTarget(
             name: "TLSInspectionTests",
-            dependencies: ["TLSInspection", "tlsinspect", "Sockets", "TLSTestKit"],
+            dependencies: [
+                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "TLSTestServersTests",
-            dependencies: ["TLSTestServers", "tlscerts", "Sockets", "TLSEngine", "TLSTestKit"],
+            dependencies: [
+                "TLSTestServers", "tlscerts", "Tooling", "ToolFixtures", "Sockets", "TLSEngine",
+                "TLSTestKit",
+            ],
             swiftSettings: settings
         ),
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),

@@ -10,9 +10,11 @@
 #       continuations   the sockets' tests with checked continuations, in .build-continuations
 #       counts    allocations, instructions, system calls and memory against their baselines
 #       docs      every documentation catalogue, broken links as errors
+#       fuzz      every fuzzer for 30 seconds, in .build-fuzz
+#       future    all tests with the clock ten years ahead
 #       thread    all tests under the thread sanitizer, in .build-tsan
 #       address   all tests under the address sanitizer, in .build-asan
-#   Scripts/check.sh --fast        the same without counts, docs and sanitizers
+#   Scripts/check.sh --fast        the same without counts, docs, fuzzers, future and sanitizers
 #   Scripts/check.sh GATE ...      only these
 #
 # A gate's output goes to .build/check/GATE.log, and to the terminal when it fails.
@@ -20,7 +22,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(format c build tidy test counts continuations docs thread address)
+all=(format c build tidy test counts continuations docs fuzz future thread address)
 fast=(format c build tidy test)
 chosen=()
 for argument in "$@"; do
@@ -75,6 +77,16 @@ gate_counts() {
 }
 
 gate_docs() { Scripts/docs.sh; }
+
+gate_fuzz() { Scripts/fuzz.sh; }
+
+# Nothing fails because of the date. The build keeps the present, or files would come from the past.
+gate_future() {
+    gate_build
+    clang -std=gnu11 -O1 -Wall -Wextra -Werror -shared -fPIC Scripts/ahead.c -o .build/ahead.so
+    export LD_PRELOAD="$root/.build/ahead.so" SOCKETS_PEERS_PRELOAD="$root/.build/ahead.so"
+    run_suites
+}
 
 # Under a sanitizer a hundred tests at once starve each other, and those with deadlines fail for it:
 # this is read by Swift Testing.

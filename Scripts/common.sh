@@ -28,7 +28,7 @@ need_swift() {
 run_suites() {
     local group skips=()
     for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FaultCatalogueTests|FuzzTests|TidyTests)\.' \
-        '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.'; do
+        '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.' '^TLSTestServersTests\.'; do
         swift test --skip-build "$@" --filter "$group"
         skips+=(--skip "$group")
     done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Writes docs/CERTIFICATE-FAULTS.md: what this package's client, OpenSSL, curl and GnuTLS make of
-# every certificate fault of the test kit.
+# Writes docs/CERTIFICATE-FAULTS.md and docs/REVOCATION-FAULTS.md: what this package's client,
+# OpenSSL, curl and GnuTLS make of every certificate fault and every state of revocation of the test
+# kit.
 #
 #   Scripts/fault-table.sh
 #
@@ -20,4 +21,4 @@ need_swift
 for program in openssl curl gnutls-cli; do
     command -v "$program" >/dev/null || fail "$program is not installed"
 done
-FAULT_TABLE=write swift test --filter FaultTableTests
+FAULT_TABLE=write swift test --filter 'FaultTableTests|RevocationTableTests'

@@ -2,20 +2,21 @@
 # Fuzzes what reads bytes of strangers, with libFuzzer and the address sanitizer.
 #
 #   Scripts/fuzz.sh                        every target for 30 seconds
-#   Scripts/fuzz.sh TARGET ...             only these: address certificate chain client server
+#   Scripts/fuzz.sh TARGET ...             only these: address certificate chain client hello server
 #   Scripts/fuzz.sh --seconds N [...]      so many seconds a target
 #   Scripts/fuzz.sh --minutes N [...]      so many minutes a target
 #   Scripts/fuzz.sh --minimise [...]       then put the inputs that reach new code into the corpora
 #   Scripts/fuzz.sh --replay FILE TARGET   run one input, as often as asked
 #
 # A run begins with Fuzzing/Corpus/TARGET and leaves it alone unless told to minimise. A finding ends
-# the run with a non-zero code; its input is kept as .build-fuzz/findings/TARGET/crash-…, and belongs
-# into Fuzzing/Findings/TARGET once it is mended, where `swift test --filter FuzzTests` replays it.
+# the run with a non-zero code; its input is kept as .build-fuzz/findings/TARGET/crash-…, printed in base64
+# for machines that are thrown away, and belongs into Fuzzing/Findings/TARGET once it is mended, where
+# `swift test --filter FuzzTests` replays it.
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(address certificate chain client server)
+all=(address certificate chain client hello server)
 targets=()
 seconds=30
 minimise=false
@@ -49,11 +50,18 @@ build() {
     local products modules
     products="$(swift build --show-bin-path "${flags[@]}")"
     modules="$products/Modules"
-    # Only the modules the targets need, each a folder of objects.
+    # Only the modules the targets need, each a folder of objects; in those of Swift the objects of files
+    # that are gone stay, so it is their list of sources that counts.
     local objects=()
-    local module
+    local module object source
     for module in CLinux CTLSTransport CFuzzSupport SocketCore TLSEngine Sockets TLSTestKit \
         FuzzTargets; do
+        if [[ -e $products/$module.build/sources ]]; then
+            while IFS= read -r source; do
+                objects+=("$products/$module.build/${source##*/}.o")
+            done <"$products/$module.build/sources"
+            continue
+        fi
         while IFS= read -r object; do objects+=("$object"); done \
             < <(find "$products/$module.build" -name '*.o')
     done
@@ -73,10 +81,13 @@ build() {
 run() {
     local target="$1"
     shift
-    # An input of 4 KiB holds every script; one that takes 10 s hangs, one that takes 1 GiB leaks.
+    mkdir -p "$scratch/findings/$target"
+    # An input of 4 KiB holds every script; one that takes 30 s by the clock on the wall hangs, on a busy
+    # machine, too; one that takes 1 GiB leaks.
     FUZZ_TARGET="$target" ASAN_OPTIONS=detect_stack_use_after_return=0 \
         LSAN_OPTIONS="suppressions=$root/Scripts/leaks.supp:print_suppressions=0" \
-        "$fuzzer" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 "$@"
+        "$fuzzer" -max_len=4096 -timeout=30 -rss_limit_mb=1024 -print_final_stats=1 \
+        -artifact_prefix="$scratch/findings/$target/" "$@"
 }
 
 build
@@ -86,15 +97,15 @@ if [[ -n $replay ]]; then
 fi
 
 failed=()
+stamp="$scratch/started"
+touch "$stamp"
 for target in "${targets[@]}"; do
     corpus="$root/Fuzzing/Corpus/$target"
     grown="$scratch/corpus/$target"
-    findings="$scratch/findings/$target"
-    mkdir -p "$corpus" "$grown" "$findings"
+    mkdir -p "$corpus" "$grown"
     FUZZ_SEEDS="$grown" run "$target" >/dev/null 2>&1
     log="$scratch/$target.log"
-    if run "$target" -max_total_time="$seconds" -artifact_prefix="$findings/" \
-        "$grown" "$corpus" >"$log" 2>&1; then
+    if run "$target" -max_total_time="$seconds" "$grown" "$corpus" >"$log" 2>&1; then
         verdict=ok
     else
         verdict=FAILED
@@ -107,6 +118,7 @@ for target in "${targets[@]}"; do
         "$(grep -oE 'cov: [0-9]+ ft: [0-9]+ corp: [^ ]+' <<<"$last" || true)"
     if [[ $verdict == FAILED ]]; then
         tail -n 60 "$log" | sed 's/^/    /'
+        find "$scratch/findings/$target" -type f -newer "$stamp" -print -exec base64 {} \;
     elif $minimise; then
         smaller="$scratch/smaller/$target"
         rm -rf "$smaller" && mkdir -p "$smaller"

@@ -17,6 +17,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case chain
     /// The engine as client, fed what a server says, altered.
     case client
+    /// A ClientHello, taken apart without OpenSSL.
+    case hello
     /// The engine as server, fed what a client says, altered.
     case server
 
@@ -35,6 +37,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try fuzzCertificate(input, materials)
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
+        case .hello: fuzzHello(input)
         case .server: try fuzzEngine(.server, input, materials)
         }
     }
@@ -47,6 +50,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try certificateSeeds(materials)
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()
+        case .hello: try helloSeeds(materials)
         }
     }
 }

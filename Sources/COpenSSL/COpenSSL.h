@@ -48,6 +48,15 @@ static inline int cssl_ctx_add1_chain_cert(SSL_CTX *ctx, X509 *certificate) {
 static inline int cssl_ctx_set_dh_auto(SSL_CTX *ctx, int on) {
     return (int)SSL_CTX_set_dh_auto(ctx, on);
 }
+static inline int cssl_ctx_set0_tmp_dh(SSL_CTX *ctx, EVP_PKEY *parameters) {
+    return SSL_CTX_set0_tmp_dh_pkey(ctx, parameters);
+}
+// The operations of a security callback that speak of finite fields.
+static inline int cssl_secop_tmp_dh(void) { return SSL_SECOP_TMP_DH; }
+static inline int cssl_secop_is_group(int operation) {
+    return operation == SSL_SECOP_CURVE_SUPPORTED || operation == SSL_SECOP_CURVE_SHARED
+        || operation == SSL_SECOP_CURVE_CHECK;
+}
 static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
     return SSL_CTX_set_max_cert_list(ctx, bytes);
 }
@@ -93,6 +102,16 @@ static inline int cssl_set_tlsext_status_type(SSL *ssl, int type) {
 }
 static inline long cssl_get_tlsext_status_ocsp_resp(SSL *ssl, const unsigned char **response) {
     return SSL_get_tlsext_status_ocsp_resp(ssl, response);
+}
+// OpenSSL frees the response, which must come from its own allocator.
+static inline int cssl_set_staple(SSL *ssl, const unsigned char *response, size_t count) {
+    unsigned char *copy = OPENSSL_memdup(response, count);
+    if (copy == NULL) return 0;
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)count);
+    return 1;
+}
+static inline void cssl_ctx_set_status_argument(SSL_CTX *ctx, void *argument) {
+    SSL_CTX_set_tlsext_status_arg(ctx, argument);
 }
 static inline int cssl_get_peer_tmp_key(SSL *ssl, EVP_PKEY **key) {
     return (int)SSL_get_peer_tmp_key(ssl, key);
@@ -148,6 +167,12 @@ static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk
 static inline X509 *cssl_x509_stack_value(const STACK_OF(X509) *stack, int index) {
     return sk_X509_value(stack, index);
 }
+// A new stack with one certificate, which it shares; NULL when out of memory.
+static inline STACK_OF(X509) *cssl_x509_stack_of(X509 *certificate) {
+    STACK_OF(X509) *stack = sk_X509_new_null();
+    if (stack && sk_X509_push(stack, certificate) > 0) X509_up_ref(certificate);
+    return stack;
+}
 static inline int cssl_general_names_count(const GENERAL_NAMES *names) {
     return sk_GENERAL_NAME_num(names);
 }
@@ -174,6 +199,21 @@ static inline const SSL_CIPHER *cssl_cipher_stack_value(const STACK_OF(SSL_CIPHE
 }
 static inline void cssl_cipher_stack_free(STACK_OF(SSL_CIPHER) *stack) { sk_SSL_CIPHER_free(stack); }
 static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X509_NAME_new_null(); }
+static inline STACK_OF(X509) *cssl_x509_stack_new(void) { return sk_X509_new_null(); }
+static inline int cssl_x509_stack_push(STACK_OF(X509) *stack, X509 *certificate) {
+    return sk_X509_push(stack, certificate);
+}
+// Frees the stack and not what it holds.
+static inline void cssl_x509_stack_free(STACK_OF(X509) *stack) { sk_X509_free(stack); }
+static inline STACK_OF(X509_CRL) *cssl_crl_stack_new(void) { return sk_X509_CRL_new_null(); }
+static inline int cssl_crl_stack_push(STACK_OF(X509_CRL) *stack, X509_CRL *list) {
+    return sk_X509_CRL_push(stack, list);
+}
+// Frees the stack and not what it holds.
+static inline void cssl_crl_stack_free(STACK_OF(X509_CRL) *stack) { sk_X509_CRL_free(stack); }
+static inline int cssl_revoked_count(STACK_OF(X509_REVOKED) *entries) {
+    return sk_X509_REVOKED_num(entries);
+}
 
 // The major version of the headers this was compiled against; `OPENSSL_version_major()` is the
 // library's that runs.

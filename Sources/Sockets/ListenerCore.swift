@@ -13,6 +13,8 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     private let group: EventLoopGroup
     private let context: TLSContext?
+    /// Keeps the staples fresh; nil without TLS.
+    let stapleKeeper: StapleKeeper?
     private let decider: TLSDecider?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
@@ -64,6 +66,7 @@ final class ListenerCore: Sendable {
             context = try options.tls.context()
             decider = ListenerDecider(options.tls, executor: options.executor)
         }
+        stapleKeeper = context.map(StapleKeeper.init)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -98,6 +101,7 @@ final class ListenerCore: Sendable {
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
         try start(descriptor)
+        stapleKeeper?.start()
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
@@ -432,6 +436,7 @@ final class ListenerCore: Sendable {
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
+        stapleKeeper?.stop()
         for waiter in waiters { waiter.resume() }
         for connection in untaken { connection.abort(reason: "the listener was closed") }
         for event in undelivered { event.socket.abort("the listener was closed") }

@@ -61,7 +61,8 @@ public struct SocketError: Error, Sendable {
         case connectTimedOut
         /// No complete handshake in time.
         case handshakeTimedOut
-        /// A response was not sent within ``SocketResponseOptions/connectionTimeout``.
+        /// A response was not sent within ``SocketResponseOptions/connectionTimeout``, or a listener's
+        /// source gave no staple within ``OCSPStapleSource/timeout``.
         case responseTimedOut
         /// Nothing was sent or received for ``SocketInit/idleTimeout``.
         case idleTimedOut

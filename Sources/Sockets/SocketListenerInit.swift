@@ -142,6 +142,10 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var maximumVersion: ProtocolVersion = .tls13
     /// Session tickets sent after a full handshake, 0...16; one by default.
     public var ticketCount = 1
+    /// Bits of the smallest finite field for key exchange; 1,024 by default.
+    ///
+    /// The system's security level has a floor of its own, and the higher of both counts.
+    public var minDHSize = 1024
     /// What a peer may cost.
     public var limits = TLSLimits()
     /// Further identities, one a type of key: the client's abilities choose.
@@ -168,6 +172,22 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     /// What clients of TLS 1.2 are told to choose their preshared key by, up to 256 bytes; nil tells
     /// nothing.
     public var presharedKeyHint: String?
+    /// An OCSP response in DER to staple from the start, about one of the identities, for as long as it
+    /// is in date; nil by default.
+    public var ocspResponse: [UInt8]?
+    /// Where further responses come from; nil by default.
+    ///
+    /// Virtual hosts that differ in their identities only share it.
+    public var ocspSource: OCSPStapleSource? {
+        get { callbacks.ocspSource }
+        set { callbacks.ocspSource = newValue }
+    }
+    /// Who issued the identities' certificates, by whom responses are verified before they are
+    /// stapled; nil looks in the identity's chain, and verifies no signature where it is not.
+    public var ocspIssuer: Certificate? {
+        get { callbacks.ocspIssuer }
+        set { callbacks.ocspIssuer = newValue }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -210,6 +230,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.signatureAlgorithms = signatureAlgorithms
             policy.clientAuthentication = clientAuthentication
             policy.ticketCount = ticketCount
+            policy.minDHSize = minDHSize
             policy.limits = limits
         }
         do throws(TLSError) {
@@ -219,7 +240,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 identities: (identity.map { [$0] } ?? []) + identities,
                 trust: trust,
                 hosts: hosts,
-                companion: callbacks
+                companion: callbacks,
+                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities)
             )
         } catch {
             throw .configuration(error)

@@ -117,6 +117,9 @@ struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
     var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
+    // Not asked by a handshake: see `StapleKeeper`.
+    var ocspSource: OCSPStapleSource?
+    var ocspIssuer: Certificate?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {

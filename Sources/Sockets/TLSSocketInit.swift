@@ -15,6 +15,18 @@ public struct TLSSocketInit: Hashable, Sendable {
     public var cert: [UInt8]?
     /// Opens an encrypted key (seed `passphrase`).
     public var passphrase: String?
+    /// Fingerprints of the server's certificate, of which one has to match; nil for none (seed
+    /// `serverCertificateFingerprints`).
+    ///
+    /// A match stands for the chain and the name, so a certificate that signs itself is as good as any;
+    /// its dates are still checked. An empty list is refused, as nothing could match it. For public keys,
+    /// and pins beside verification, see ``TrustPolicy/pins``.
+    public var serverCertificateFingerprints: [CertificateFingerprint]?
+    /// Bits of the smallest finite field for key exchange; 1,024 by default (seed `minDHSize`).
+    ///
+    /// The system's security level has a floor of its own, and the higher of both counts: 2,048 bits at
+    /// level 2, the usual one.
+    public var minDHSize = 1024
     /// Groups for key exchange, separated by colons, or `auto` (seed `ecdhCurve`).
     public var ecdhCurve: String?
     /// Signature algorithms, most preferred first; nil is OpenSSL's choice (seed
@@ -37,7 +49,7 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Whether to ask for a stapled OCSP response; false by default.
     ///
     /// Strict verification asks in any case, to refuse a certificate that demands a staple and comes
-    /// without. The response is reported as it came and not judged.
+    /// without. The response is judged as ``TrustPolicy/revocation`` of ``trust`` says.
     public var requestsOCSPStaple = false
     /// What the peer may cost.
     public var limits = TLSLimits()
@@ -76,10 +88,25 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.groups = TLSSocketInit.groups(ecdhCurve)
             policy.signatureAlgorithms = signatureAlgorithms
             policy.requestsOCSPStaple = requestsOCSPStaple
+            policy.minDHSize = minDHSize
             policy.limits = limits
             policy.decisions = callbacks.decisions
             policy.presharedKeyDemand = presharedKeyDemand
         }
+    }
+
+    /// The engine's trust policy: with the fingerprints as pins.
+    func judgement() throws(SocketError) -> TrustPolicy {
+        guard let fingerprints = serverCertificateFingerprints else { return trust }
+        guard trust.pins == nil else {
+            throw SocketError(
+                .invalidOption,
+                detail: "serverCertificateFingerprints is set together with pins in trust"
+            )
+        }
+        var policy = trust
+        policy.pins = CertificatePins(fingerprints.map { .certificate($0) }, mode: .replace)
+        return policy
     }
 
     /// Reads Node's form of a list of groups.
@@ -150,14 +177,19 @@ private enum ClientContextCache {
     static func context(for tls: TLSSocketInit) throws(SocketError) -> TLSContext {
         let key = Key(
             policy: tls.policy,
-            trust: tls.trust,
+            trust: try tls.judgement(),
             identity: tls.identity,
             secrets: digest(tls)
         )
-        return try contexts.context(for: key) { () throws(SocketError) in try make(tls) }
+        return try contexts.context(for: key) { () throws(SocketError) in
+            try make(tls, key.trust)
+        }
     }
 
-    private static func make(_ tls: TLSSocketInit) throws(SocketError) -> TLSContext {
+    private static func make(
+        _ tls: TLSSocketInit,
+        _ trust: TrustPolicy
+    ) throws(SocketError) -> TLSContext {
         let identity = try TLSSocketInit.identity(
             tls.identity,
             key: tls.key,
@@ -169,7 +201,7 @@ private enum ClientContextCache {
                 role: .client,
                 policy: tls.policy,
                 identities: identity.map { [$0] } ?? [],
-                trust: tls.trust
+                trust: trust
             )
         } catch {
             throw .configuration(error)

@@ -82,6 +82,8 @@ extension TLSSocketListenerInit {
         tls.identity = nil
         (tls.key, tls.cert, tls.passphrase) = (nil, nil, nil)
         tls.identities = identities
+        // It speaks of the listener's own certificate.
+        tls.ocspResponse = nil
         return tls
     }
 

@@ -62,6 +62,15 @@ public struct HandshakeReport: Sendable {
     public var concessions: [String]
     /// The stapled OCSP response in DER as it came; nil without one.
     public var ocspResponse: [UInt8]?
+    /// The same, once it was verified; nil without one, and for one that does not count.
+    public var ocspStaple: OCSPStaple?
+    /// What cleared the peer's leaf of revocation; nil when nothing spoke of it, and for a resumed
+    /// session.
+    public var revocationEvidence: RevocationEvidence?
+
+    /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
+    /// failed before they were asked.
+    public var pins: PinVerdict?
 
     /// The last alert this side sent.
     public var alertSent: Alert?

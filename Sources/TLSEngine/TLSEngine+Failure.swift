@@ -55,6 +55,7 @@ extension TLSEngine {
         }
         error.detail = detail(for: error.code, reasons)
         error.hint = hint(for: error.code)
+        context.diffieHellmanFloor.explain(&error)
         return deliberation?.presharedKeys?.sharpened(error, role: context.role) ?? error
     }
 

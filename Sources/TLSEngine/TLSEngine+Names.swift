@@ -33,6 +33,8 @@ extension TLSEngine {
             if case .name(let name) = trust.name { return try ServerName(name) }
             return sent ?? remote.flatMap { try? ServerName($0) }
         }
+        // A pin stands for the name too.
+        if trust.isPinned { return nil }
         switch trust.name {
         case .unchecked: return nil
         case .name(let name): return try ServerName(name)

@@ -41,6 +41,9 @@ extension TLSEngine {
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
             ocspResponse: connection.ocspResponse,
+            ocspStaple: record?.staple?.value,
+            revocationEvidence: record?.failure == nil ? record?.evidence : nil,
+            pins: record?.pinVerdict,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,
@@ -64,6 +67,12 @@ extension TLSEngine {
         }
         if case .lenient(let reason) = context.trust.strictness {
             words.append("RFC 5280 is read leniently: \(reason)")
+        }
+        if record != nil, context.trust.revocation.demand == .off {
+            words.append("revocation is not looked at")
+        }
+        if context.trust.isPinned {
+            words.append("the certificate is pinned: chain and name are not checked")
         }
         return words
     }

@@ -140,7 +140,8 @@ public struct TLSEngine: ~Copyable {
             hasAnchors: context.hasAnchors,
             expectedName: expected,
             protocolRule: context.role == .client ? context.applicationProtocolRule : nil,
-            deliberation: deliberation
+            deliberation: deliberation,
+            stapleLimit: context.role == .client ? context.policy.limits.ocspResponseBytes : nil
         )
     }
 
@@ -480,6 +481,11 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        if deliberation != nil {
+            connection.uninstallDeliberation()
+            record?.deliberation = nil
+            deliberation = nil
+        }
         budget.begin(connection.messagesReceived)
         if let problem = settlePresharedKeys() {
             _ = withWindows(Span(), &output) { $0.shutdown() }

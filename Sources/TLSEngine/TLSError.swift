@@ -84,6 +84,8 @@ public struct TLSError: Error, Sendable {
         case invalidApplicationProtocol
         /// A number in the policy is out of its range.
         case invalidPolicy
+        /// A fingerprint is not written as RFC 8122 has it, or a list of pins is empty.
+        case invalidFingerprint
         /// The OpenSSL library that runs is not of major version 3.
         case unsupportedLibrary
         /// Data was sent or received before the handshake was done.
@@ -110,6 +112,11 @@ public struct TLSError: Error, Sendable {
         case presharedKeyMismatch
         /// OpenSSL failed in a way this package does not know.
         case internalError
+        /// A revocation list given by this side cannot be read.
+        case invalidRevocationList
+        /// An OCSP response that this side was to staple does not count, see
+        /// ``TLSError/verification``.
+        case invalidOCSPResponse
     }
 
     /// What happened.
@@ -160,7 +167,8 @@ public struct TLSError: Error, Sendable {
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
-            .invalidApplicationProtocol, .invalidPolicy, .handshakeIncomplete, .engineClosed,
+            .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
+            .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
             .local
         case .unsupportedLibrary, .internalError: .internal
@@ -235,6 +243,7 @@ extension TLSError.Code {
         case .invalidServername: "invalid servername"
         case .invalidApplicationProtocol: "invalid ALPN protocol"
         case .invalidPolicy: "a number in the TLS policy is out of its range"
+        case .invalidFingerprint: "a fingerprint cannot be read"
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"
@@ -248,6 +257,8 @@ extension TLSError.Code {
         case .presharedKeyUnknown: "the client named an unknown preshared key"
         case .presharedKeyMismatch: "the peer does not have the preshared key it named"
         case .internalError: "OpenSSL failed"
+        case .invalidRevocationList: "the revocation list cannot be read"
+        case .invalidOCSPResponse: "the OCSP response does not count"
         }
     }
 }

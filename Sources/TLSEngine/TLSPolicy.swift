@@ -52,9 +52,15 @@ public struct TLSPolicy: Hashable, Sendable {
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
     ///
     /// A client that reads RFC 5280 strictly asks in any case: a certificate that demands a staple is
-    /// refused without one, which only who asked can tell (RFC 7633).
-    /// The response is reported as it came, ``HandshakeReport/ocspResponse``.
+    /// refused without one, which only who asked can tell (RFC 7633). So does one that requires
+    /// evidence, ``TrustPolicy/revocation``, by which the response is judged.
     public var requestsOCSPStaple = false
+    /// Bits of the smallest finite field for key exchange, 0...10,000; 1,024 by default.
+    ///
+    /// The system's security level has a floor of its own, and the higher of both counts: 2,048 bits at
+    /// level 2. A client refuses a server's smaller one, a server uses none; in TLS 1.3 the smaller
+    /// groups of RFC 7919 are not offered.
+    public var minDHSize = 1024
     /// What the peer may cost.
     public var limits = TLSLimits()
     /// Which decisions of the handshake the engine's owner makes; none by default.
@@ -102,6 +108,8 @@ public struct TLSLimits: Hashable, Sendable {
     /// Bytes of such a name; 256 by default. Longer ones are taken for unknown. TLS 1.2 knows none over
     /// 256.
     public var presharedKeyIdentityBytes = 256
+    /// Bytes of a stapled OCSP response; 16 KiB by default. OpenSSL takes no more in TLS 1.2.
+    public var ocspResponseBytes = 16384
 
     /// Makes the default limits.
     public init() {}

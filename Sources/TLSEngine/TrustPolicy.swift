@@ -40,6 +40,10 @@ public struct TrustPolicy: Hashable, Sendable {
     public var verificationTime: UnixTime?
     /// How RFC 5280 is read; to the letter by default.
     public var strictness: Strictness = .strict
+    /// Certificates and keys known beforehand, and what they stand for; nil for none.
+    public var pins: CertificatePins?
+    /// What is made of revocation; by default evidence that is at hand must be in order.
+    public var revocation = RevocationPolicy()
     /// Set by ``acceptAnything(because:)``: the verdict is reported and not acted on.
     public private(set) var acceptsAnything: String?
 

@@ -74,6 +74,8 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     public static let stapleMissing = VerificationCode(rawValue: 1007)
     /// A key in the chain is of a kind that TLS 1.3 has no signatures of: DSA (RFC 8446 §4.2.3).
     public static let obsoleteKey = VerificationCode(rawValue: 1008)
+    /// No certificate matches a pin of the trust policy, see ``CertificatePins``.
+    public static let pinMismatch = VerificationCode(rawValue: 1020)
 }
 
 extension VerificationCode {
@@ -159,6 +161,10 @@ extension VerificationFailure {
         case .leafKeyTooSmall, .issuerKeyTooSmall, .hashTooWeak, .obsoleteKey:
             "Issue it anew with a current key and hash"
         case .keyMayNotSign: "Issue it with the key usage digitalSignature"
+        case .pinMismatch:
+            certificate.map {
+                "The leaf's fingerprint is \($0.fingerprint()): ask its owner before it is pinned"
+            }
         case .stapleMissing:
             "Have the server staple, or issue the certificate without the TLS feature extension"
         case .invalidSerialNumber, .alternativeNameNotCritical, .nameNotInALabels:
@@ -166,7 +172,7 @@ extension VerificationFailure {
         default:
             (80...94).contains(code.rawValue)
                 ? "The certificate breaks RFC 5280; issue it anew, or make the trust policy lenient"
-                : nil
+                : code.revocationHint
         }
     }
 

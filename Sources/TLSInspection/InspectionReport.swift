@@ -27,7 +27,7 @@ public struct InspectionReport: Codable, Hashable, Sendable {
     @EncodesNull public var verify: Verdict?
     /// What the server offers for resumption; nil without a handshake.
     @EncodesNull public var session: Session?
-    /// The stapled OCSP response, as it came and not judged; nil without one.
+    /// The stapled OCSP response; nil without one.
     @EncodesNull public var ocspStaple: Staple?
     /// Whether the server asked for a certificate; nil when that is not known.
     @EncodesNull public var clientCertificate: ClientCertificate?

@@ -28,7 +28,8 @@ public struct CertificateFault: Sendable, Hashable, CaseIterable, CustomStringCo
         public var description: String {
             switch self {
             case .accepted: "accepted"
-            case .refused(let code, let depth): "refused: \(code.rawValue) at depth \(depth)"
+            case .refused(let code, let depth):
+                "refused: \(code.words) (\(code.rawValue))" + (depth > 0 ? ", depth \(depth)" : "")
             case .handshakeFailed(let code): "handshake failed: \(code.rawValue)"
             }
         }
@@ -108,6 +109,9 @@ public struct FaultScenario: Sendable {
     public func server() throws(TestKitError) -> UncheckedServer {
         try UncheckedServer(certificate, versions: versions, staple: staple)
     }
+
+    /// ``anchorsDER`` in PEM.
+    public var anchorsPEM: String { anchorsDER.map(pemCertificate).joined() }
 
     /// Trust in ``anchorsDER`` at ``unixSeconds``, for clients of this package.
     ///

@@ -7,7 +7,9 @@ public import TLSEngine
 /// A server that misbehaves in one way, as a dialogue without a transport.
 ///
 /// Whoever carries the bytes does what it says: over sockets `FaultServer`, in memory
-/// ``FaultRehearsal``. What is received behind the handshake goes back, as far as the fault allows.
+/// ``FaultRehearsal``. What is received behind the handshake goes back, as far as the fault allows. A
+/// server that speaks first, as those of mail do, says its greeting as soon as the handshake is done, and
+/// a fault behind the handshake hits that instead of the first answer.
 public final class FaultConversation {
     /// What the server does next.
     public enum Action: Sendable, Hashable {
@@ -33,6 +35,8 @@ public final class FaultConversation {
     private enum Stage { case hello, shaking, open, over }
 
     private let peer: FaultPeer
+    /// What it says before it is asked; empty once it was said.
+    private var greeting: [UInt8]
     private var stage = Stage.hello
     private var unread: [UInt8] = []
     /// Bytes of ``received`` that were answered.
@@ -44,18 +48,21 @@ public final class FaultConversation {
     ///   - fault: What is wrong.
     ///   - version: The version to speak.
     ///   - certificate: What to present.
+    ///   - greeting: What it says as soon as the handshake is done; nothing by default.
     /// - Throws: ``TestKitError`` `.openSSL`, or `.invalidRecipe` for a fault that the version has
     ///   not.
     public init(
         _ fault: TransportFault,
         _ version: ProtocolVersion,
-        certificate: IssuedCertificate
+        certificate: IssuedCertificate,
+        greeting: [UInt8] = []
     ) throws(TestKitError) {
         guard fault.versions.contains(version) else {
             throw TestKitError(.invalidRecipe, "\(fault) does not exist in \(version)")
         }
         self.fault = fault
         self.version = version
+        self.greeting = greeting
         peer = try FaultPeer(
             .server,
             version,
@@ -94,7 +101,7 @@ public final class FaultConversation {
             let flight = try peer.step(bytes)
             if peer.isReady, !wasReady { stage = .open }
             if fault == .stallBeforeFinished { return finish([]) }
-            return send(flight) + (stage == .open ? try answerData() : [])
+            return send(flight) + (stage == .open ? try greet() + answerData() : [])
         case .open:
             _ = try peer.step(bytes)
             return try answerData()
@@ -171,11 +178,23 @@ public final class FaultConversation {
         [type, 3, 3, 0x7f, 0xff] + [UInt8](repeating: 0, count: 32767)
     }
 
+    /// Says the greeting if there is one, with the fault.
+    private func greet() throws(TestKitError) -> [Action] {
+        let greeting = greeting
+        self.greeting = []
+        return greeting.isEmpty ? [] : try say(greeting)
+    }
+
     /// Answers data that was not answered yet: with the fault the first time.
     private func answerData() throws(TestKitError) -> [Action] {
+        guard stage == .open else { return [] }
         let data = Array(peer.received[answered...])
         guard !data.isEmpty else { return [] }
         answered = peer.received.count
+        return try say(data)
+    }
+
+    private func say(_ data: [UInt8]) throws(TestKitError) -> [Action] {
         guard fault.isBehindHandshake else {
             return [.send(try peer.record(.applicationData, data))]
         }

@@ -26,6 +26,7 @@ public struct FaultRehearsal: Sendable {
     ///   - certificate: What it presents.
     ///   - client: An engine that has done nothing yet.
     ///   - data: What the client sends once its handshake is done.
+    ///   - greeting: What the server says before it is asked; nothing by default.
     ///   - chunk: The most bytes that arrive at once.
     /// - Throws: ``TestKitError`` when the server could not be made.
     public init(
@@ -34,9 +35,15 @@ public struct FaultRehearsal: Sendable {
         certificate: IssuedCertificate,
         client: consuming TLSEngine,
         sending data: [UInt8],
+        greeting: [UInt8] = [],
         chunk: Int = .max
     ) throws(TestKitError) {
-        let server = try FaultConversation(fault, version, certificate: certificate)
+        let server = try FaultConversation(
+            fault,
+            version,
+            certificate: certificate,
+            greeting: greeting
+        )
         var hasEnded = carry(server.begin())
         step(&client, [])
         while error == nil, !isAtEnd {

@@ -87,6 +87,11 @@ public struct OCSPAnswerRecipe: Sendable {
     public var nonce: [UInt8]?
     /// The digest to sign with; nil takes the one that belongs to the responder's key.
     public var digest: SigningDigest?
+    /// Whether the responder is told by the hash of its key instead of its name; not for
+    /// ``Responder/stranger``.
+    public var isByKey = false
+    /// Whether the response has a critical extension that nobody knows.
+    public var hasUnknownCriticalExtension = false
 
     /// Makes a recipe.
     ///
@@ -157,14 +162,14 @@ extension TestCA {
     /// - Returns: The response.
     /// - Throws: ``TestKitError`` `.openSSL`, `.invalidValidity` or `.invalidRecipe`.
     public func ocspAnswer(_ recipe: OCSPAnswerRecipe) throws(TestKitError) -> OCSPAnswer {
-        let (key, name): (PrivateKey, DistinguishedName) =
+        let (key, responder): (PrivateKey, IssuedCertificate) =
             switch recipe.responder {
-            case .authority: (identity.privateKey, identity.subject)
-            case .stranger: (try signingKey(.stranger), identity.subject)
-            case .delegate(let delegate): (delegate.privateKey, delegate.subject)
+            case .authority: (identity.privateKey, identity)
+            case .stranger: (try signingKey(.stranger), identity)
+            case .delegate(let delegate): (delegate.privateKey, delegate)
             }
         let algorithm = try key.signatureAlgorithm(recipe.digest)
-        let tbs = try responseContents(recipe, responder: name)
+        let tbs = try responseContents(recipe, responder: responder)
         let signature = try key.sign(tbs, recipe.digest)
         var basic = DERWriter(capacity: tbs.count + signature.count + 64)
         basic.sequence { response in
@@ -193,24 +198,37 @@ extension TestCA {
     /// The part that is signed (RFC 6960 §4.2.1).
     private func responseContents(
         _ recipe: OCSPAnswerRecipe,
-        responder: DistinguishedName
+        responder: IssuedCertificate
     ) throws(TestKitError) -> [UInt8] {
         let now = now()
         var tbs = DERWriter(capacity: 256)
         try tbs.sequence { (contents) throws(TestKitError) in
-            try contents.constructed(DERWriter.Tag.context(1, isConstructed: true)) {
-                (byName) throws(TestKitError) in
-                byName.append(try responder.encoded())
+            if recipe.isByKey {
+                let hash = try sha1(responder.privateKey.publicKeyBits)
+                contents.constructed(DERWriter.Tag.context(2, isConstructed: true)) { byKey in
+                    byKey.element(DERWriter.Tag.octetString, hash)
+                }
+            } else {
+                try contents.constructed(DERWriter.Tag.context(1, isConstructed: true)) {
+                    (byName) throws(TestKitError) in
+                    byName.append(try responder.subject.encoded())
+                }
             }
             let producedAt = recipe.producedAt.unixSeconds(now: now)
             try contents.time(unixSeconds: producedAt, isGeneralized: true)
             try contents.sequence { (singles) throws(TestKitError) in
                 for single in recipe.singles { try singles.singleResponse(single, now: now) }
             }
-            guard let nonce = recipe.nonce else { return }
+            guard recipe.nonce != nil || recipe.hasUnknownCriticalExtension else { return }
             try contents.constructed(DERWriter.Tag.context(1, isConstructed: true)) {
                 (explicit) throws(TestKitError) in
-                try explicit.nonceExtensions(nonce)
+                guard recipe.hasUnknownCriticalExtension else {
+                    return try explicit.nonceExtensions(recipe.nonce ?? [])
+                }
+                try explicit.sequence { (extensions) throws(TestKitError) in
+                    let null: [UInt8] = [DERWriter.Tag.null, 0]
+                    try extensions.certificateExtension("2.25.74656", isCritical: true, null)
+                }
             }
         }
         return tbs.bytes

@@ -50,11 +50,7 @@ public struct OCSPCertificateID: Sendable, Hashable {
         issuedBy issuer: TestCA,
         digest: Digest = .sha1
     ) throws(TestKitError) {
-        // SubjectPublicKeyInfo: the algorithm, then the BIT STRING, whose first octet counts bits.
-        var outer = DERReader(issuer.identity.privateKey.subjectPublicKeyInfo)
-        var info = try outer.sequence()
-        _ = try info.next()
-        let key = Array(try info.contents(of: DERWriter.Tag.bitString).dropFirst())
+        let key = try issuer.identity.privateKey.publicKeyBits
         self.init(
             digest: digest,
             issuerNameHash: try digest.hash(issuer.identity.subject.encoded()),
@@ -94,6 +90,19 @@ extension OCSPCertificateID.Digest {
         switch self {
         case .sha1: "1.3.14.3.2.26"
         case .sha256: "2.16.840.1.101.3.4.2.1"
+        }
+    }
+}
+
+extension PrivateKey {
+    /// The bits of the public key, which identifiers of issuers and responders are hashes of.
+    var publicKeyBits: [UInt8] {
+        get throws(TestKitError) {
+            // SubjectPublicKeyInfo: the algorithm, then the BIT STRING, whose first octet counts bits.
+            var outer = DERReader(subjectPublicKeyInfo)
+            var info = try outer.sequence()
+            _ = try info.next()
+            return Array(try info.contents(of: DERWriter.Tag.bitString).dropFirst())
         }
     }
 }

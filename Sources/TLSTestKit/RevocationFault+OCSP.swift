@@ -1,5 +1,7 @@
 // OCSP responses: right, refusing, and wrong in one way each.
 
+internal import TLSEngine
+
 extension RevocationFault {
     static let ocspFaults = [
         ocspGood, ocspRevoked, ocspUnknown, ocspTryLater, ocspUnauthorized, ocspStale, ocspFuture,
@@ -19,7 +21,8 @@ extension RevocationFault {
     public static let ocspRevoked = RevocationFault(
         ocsp: "ocspRevoked",
         "the responder says revoked",
-        .revoked
+        .revoked,
+        client: .revoked
     ) { (stage) throws(TestKitError) in
         try stage.answer(.revoked(reason: .keyCompromise))
     }
@@ -28,28 +31,32 @@ extension RevocationFault {
     public static let ocspUnknown = RevocationFault(
         ocsp: "ocspUnknown",
         "the responder says unknown",
-        .unknown
+        .unknown,
+        client: .stapleStatusUnknown
     ) { (stage) throws(TestKitError) in try stage.answer(.unknown) }
 
     /// The responder is busy.
     public static let ocspTryLater = RevocationFault(
         ocsp: "ocspTryLater",
         "the responder says tryLater",
-        .undetermined
+        .undetermined,
+        client: .stapleTryLater
     ) { (stage) throws(TestKitError) in stage.answer(.tryLater) }
 
     /// The responder is not responsible.
     public static let ocspUnauthorized = RevocationFault(
         ocsp: "ocspUnauthorized",
         "the responder says unauthorized",
-        .undetermined
+        .undetermined,
+        client: .stapleUnauthorized
     ) { (stage) throws(TestKitError) in stage.answer(.unauthorized) }
 
     /// Newer information is overdue.
     public static let ocspStale = RevocationFault(
         ocsp: "ocspStale",
         "the response is out of date",
-        .undetermined
+        .undetermined,
+        client: .stapleExpired
     ) { (stage) throws(TestKitError) in
         try stage.answer { recipe in
             recipe.producedAt = .relative(seconds: -172_800)
@@ -62,7 +69,8 @@ extension RevocationFault {
     public static let ocspFuture = RevocationFault(
         ocsp: "ocspFuture",
         "the response is of tomorrow",
-        .undetermined
+        .undetermined,
+        client: .stapleNotYetValid
     ) { (stage) throws(TestKitError) in
         try stage.answer { recipe in
             recipe.producedAt = .relative(seconds: 86_400)
@@ -75,7 +83,8 @@ extension RevocationFault {
     public static let ocspWrongSerial = RevocationFault(
         ocsp: "ocspWrongSerial",
         "the response is about another serial number",
-        .undetermined
+        .undetermined,
+        client: .stapleOfAnotherCertificate
     ) { (stage) throws(TestKitError) in
         try stage.answer { $0.singles[0].id.serial = [0x42] }
     }
@@ -84,7 +93,8 @@ extension RevocationFault {
     public static let ocspWrongIssuer = RevocationFault(
         ocsp: "ocspWrongIssuer",
         "the response is about another issuer",
-        .undetermined
+        .undetermined,
+        client: .stapleOfAnotherCertificate
     ) { (stage) throws(TestKitError) in
         try stage.answer { recipe in
             let count = recipe.singles[0].id.issuerKeyHash.count
@@ -96,7 +106,8 @@ extension RevocationFault {
     public static let ocspByStranger = RevocationFault(
         ocsp: "ocspByStranger",
         "the response's signature is a stranger's",
-        .undetermined
+        .undetermined,
+        client: .stapleBadSignature
     ) { (stage) throws(TestKitError) in try stage.answer { $0.responder = .stranger } }
 
     /// Signed by a responder whom the issuer delegated: right.
@@ -113,7 +124,8 @@ extension RevocationFault {
     public static let ocspByImpostor = RevocationFault(
         ocsp: "ocspByImpostor",
         "the responder's certificate is not for OCSP",
-        .undetermined
+        .undetermined,
+        client: .stapleResponderNotAuthorized
     ) { (stage) throws(TestKitError) in
         let impostor = try stage.authority.issue(.responder("Impostor", isAuthorized: false))
         return try stage.answer { $0.responder = .delegate(impostor) }
@@ -123,7 +135,8 @@ extension RevocationFault {
     public static let ocspByForeignDelegate = RevocationFault(
         ocsp: "ocspByForeignDelegate",
         "the responder is another issuer's",
-        .undetermined
+        .undetermined,
+        client: .stapleResponderNotAuthorized
     ) { (stage) throws(TestKitError) in
         let other = try TestCA(name: "Unrelated", now: stage.authority.now)
         let foreigner = try other.issue(.responder("Foreigner"))
@@ -150,20 +163,23 @@ extension RevocationFault {
     public static let ocspGarbage = RevocationFault(
         ocsp: "ocspGarbage",
         "the response is none",
-        .undetermined
+        .undetermined,
+        client: .stapleMalformed
     ) { (stage) throws(TestKitError) in stage.answer(.garbage) }
 
     /// Nothing.
     public static let ocspEmpty = RevocationFault(
         ocsp: "ocspEmpty",
         "the response is empty",
-        .undetermined
+        .undetermined,
+        client: .revocationUnknown
     ) { (stage) throws(TestKitError) in stage.answer(.empty) }
 
     /// A success that says nothing.
     public static let ocspHollow = RevocationFault(
         ocsp: "ocspHollow",
         "the response is a success without contents",
-        .undetermined
+        .undetermined,
+        client: .stapleMalformed
     ) { (stage) throws(TestKitError) in stage.answer(.hollow) }
 }

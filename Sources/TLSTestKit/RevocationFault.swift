@@ -1,6 +1,8 @@
 // The catalogue of revocation: what a revocation list or an OCSP response says, and how each can be
 // wrong. What comes over HTTP and fails there (slow, status 500) is a server's affair.
 
+public import TLSEngine
+
 /// One state of a certificate's revocation, and what a verifier that demands to know must make of it.
 ///
 /// ```swift
@@ -38,6 +40,12 @@ public struct RevocationFault: Sendable, Hashable, CaseIterable, CustomStringCon
     public let verdict: Verdict
     /// For lists, what `X509_verify_cert` answers with `X509_V_FLAG_CRL_CHECK`; nil for OCSP.
     public let verifyCode: Int32?
+    /// Why this package refuses the certificate when it requires evidence and has this alone: the
+    /// lists as client or listener, or the response as a staple; nil to connect.
+    ///
+    /// A staple answers no request of this connection, so its nonce proves nothing; and one of no
+    /// bytes cannot be sent (RFC 6066 §8).
+    public let clientCode: VerificationCode?
     private let make: @Sendable (RevocationStage) throws(TestKitError) -> RevocationScenario
 
     /// Makes everything that a test needs.
@@ -51,8 +59,22 @@ public struct RevocationFault: Sendable, Hashable, CaseIterable, CustomStringCon
         under authority: TestCA,
         host: String = "a.test"
     ) throws(TestKitError) -> RevocationScenario {
+        try scenario(under: authority, for: .server([.dns(host)]))
+    }
+
+    /// Makes everything that a test needs, for a certificate of any kind: a client's, for example.
+    ///
+    /// - Parameters:
+    ///   - authority: A correct root.
+    ///   - recipe: What the certificate is.
+    /// - Returns: The certificate and what is said of it.
+    /// - Throws: ``TestKitError``, as the recipe has it.
+    public func scenario(
+        under authority: TestCA,
+        for recipe: CertificateRecipe
+    ) throws(TestKitError) -> RevocationScenario {
         let authority = authority.stopped
-        let leaf = try authority.issue(.server([.dns(host)]))
+        let leaf = try authority.issue(recipe)
         let id = try OCSPCertificateID(of: leaf, issuedBy: authority)
         let nonce: [UInt8] = Array(0x10...0x1F)
         let request = OCSPRequest(for: [id], nonce: nonce)
@@ -151,6 +173,10 @@ extension RevocationFault {
         source = .list
         self.verdict = verdict
         verifyCode = code
+        // Without a list that counts nothing is known, which is more than OpenSSL's 3 says.
+        let isMissing = code == 3
+        clientCode =
+            code == 0 ? nil : isMissing ? .revocationUnknown : VerificationCode(rawValue: code)
         self.make = make
     }
 
@@ -159,6 +185,7 @@ extension RevocationFault {
         ocsp name: String,
         _ summary: String,
         _ verdict: Verdict,
+        client: VerificationCode? = nil,
         make: @escaping @Sendable (RevocationStage) throws(TestKitError) -> RevocationScenario
     ) {
         self.name = name
@@ -166,6 +193,7 @@ extension RevocationFault {
         source = .ocsp
         self.verdict = verdict
         verifyCode = nil
+        clientCode = client
         self.make = make
     }
 }

@@ -86,6 +86,8 @@ public struct RevocationListRecipe: Sendable {
     public var digest: SigningDigest?
     /// Whether the list has a critical extension that nobody knows.
     public var hasUnknownCriticalExtension = false
+    /// Further extensions, which make it a delta list, for example.
+    public var extraExtensions: [CertificateRecipe.CertificateExtension] = []
 
     /// Makes a recipe of a correct list.
     ///
@@ -197,6 +199,9 @@ extension DERWriter {
         }
         if recipe.hasUnknownCriticalExtension {
             try certificateExtension("2.25.74656", isCritical: true, [Tag.null, 0])
+        }
+        for extra in recipe.extraExtensions {
+            try certificateExtension(extra.oid, isCritical: extra.isCritical, extra.der)
         }
     }
 

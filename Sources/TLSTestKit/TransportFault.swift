@@ -6,7 +6,8 @@ public import TLSEngine
 
 /// One way a server can misbehave below its certificate, and what a client must make of it.
 ///
-/// Faults behind the handshake answer the first data that the client sends.
+/// Faults behind the handshake answer the first data that the client sends, or hit the greeting of a
+/// server that speaks first (`greeting:` of `FaultServer` and ``FaultConversation``).
 public enum TransportFault: String, Sendable, Hashable, CaseIterable {
     // Endings.
 

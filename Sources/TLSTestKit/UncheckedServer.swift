@@ -204,6 +204,9 @@ private final class Staple: Sendable {
 private func giveStaple(_ ssl: OpaquePointer?, _ argument: UnsafeMutableRawPointer?) -> CInt {
     guard let argument = unsafe argument else { return SSL_TLSEXT_ERR_NOACK }
     return unsafe Unmanaged<Staple>.fromOpaque(argument)._withUnsafeGuaranteedRef { staple in
+        // A staple has at least one byte (RFC 6066 §8). OpenSSL's copy of none is an error, which
+        // would end the handshake later.
+        guard !staple.der.isEmpty else { return SSL_TLSEXT_ERR_NOACK }
         let count = Int32(clamping: staple.der.count)
         let isSet = unsafe cssl_kit_staple(ssl, staple.der, count) == 1
         return isSet ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK

@@ -177,10 +177,19 @@ private struct Menagerie: Sendable {
         }
         guard let name, let fault = certificates[name] else {
             let server = try UncheckedServer(goodCertificate())
-            return try await answer(socket, server, bytes, ZooPage.index(hosts, authority))
+            let local = try await socket.ready.local
+            return try await answer(socket, server, bytes) { request in
+                request.target == ZooPage.rootTarget
+                    ? HTTPAnswer(
+                        type: "application/x-pem-file",
+                        body: Array(authority.certificatePEM.utf8)
+                    ) : HTTPAnswer(body: Array(ZooPage.index(hosts, at: local).utf8))
+            }
         }
         let server = try fault.scenario(under: authority, host: name).server()
-        try await answer(socket, server, bytes, ZooPage.page(of: fault, at: name))
+        try await answer(socket, server, bytes) { _ in
+            HTTPAnswer(body: Array(ZooPage.page(of: fault, at: name).utf8))
+        }
     }
 
     /// The fault whose name this is, or is below.
@@ -195,12 +204,12 @@ private struct Menagerie: Sendable {
         return nil
     }
 
-    /// Shakes hands, and answers one request with a page.
+    /// Shakes hands, and answers one request.
     private func answer(
         _ socket: Socket,
         _ server: consuming UncheckedServer,
         _ first: [UInt8],
-        _ page: String
+        _ reply: (HTTPRequest) -> HTTPAnswer
     ) async throws {
         server.isEchoing = false
         var next: [UInt8]? = first
@@ -208,9 +217,8 @@ private struct Menagerie: Sendable {
             let output = server.receive(bytes)
             if !output.isEmpty { try await socket.write(output) }
             guard server.failure == nil else { return }
-            if try HTTPRequest(reading: server.received) != nil {
-                let answer = HTTPAnswer(body: Array(page.utf8))
-                try await socket.write(server.send(answer.bytes) + server.close())
+            if let request = try HTTPRequest(reading: server.received) {
+                try await socket.write(server.send(reply(request).bytes) + server.close())
                 return
             }
             next = try await socket.read()

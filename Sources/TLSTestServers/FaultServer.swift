@@ -71,6 +71,8 @@ public final class FaultServer: Sendable {
     ///   - fault: What it does wrong.
     ///   - version: The one version it speaks, one of the fault's.
     ///   - certificate: What it presents; nil makes an authority and a certificate for localhost.
+    ///   - greeting: What it says as soon as the handshake is done, as servers of mail do; a fault
+    ///     behind the handshake hits that. Without one it hits the answer to the client's first data.
     ///   - pace: How long it waits where the fault has it wait.
     ///   - body: Gets the server.
     /// - Returns: What the closure returns.
@@ -79,17 +81,24 @@ public final class FaultServer: Sendable {
         _ fault: TransportFault,
         version: ProtocolVersion = .tls13,
         certificate: IssuedCertificate? = nil,
+        greeting: String = "",
         pace: Pace = Pace(),
         _ body: (FaultServer) async throws -> Result
     ) async throws -> Result {
         let certificate = try certificate ?? makeLoopbackCertificate()
         let anchor = try Certificate(der: certificate.rootDER)
+        let greeting = Array(greeting.utf8)
         // Once, so that what is wrong with the request is told to the caller.
         _ = try FaultConversation(fault, version, certificate: certificate)
         let hellos = Journal<ClientHello>()
         let options = SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
         return try await withServer(options) { socket in
-            let conversation = try FaultConversation(fault, version, certificate: certificate)
+            let conversation = try FaultConversation(
+                fault,
+                version,
+                certificate: certificate,
+                greeting: greeting
+            )
             try await socket.converse(conversation, pace) { hellos.append($0) }
         } _: { address in
             let host = servername(of: certificate)
@@ -114,7 +123,22 @@ public final class FaultServer: Sendable {
         under authority: TestCA? = nil,
         _ body: (FaultServer) async throws -> Result
     ) async throws -> Result {
-        let scenario = try fault.scenario(under: try authority ?? TestCA())
+        try await run(fault.scenario(under: authority ?? TestCA()), body)
+    }
+
+    /// Runs a server with a scenario while a closure runs: a fault's, or one changed to a test's wishes.
+    ///
+    /// It sends back what it receives.
+    ///
+    /// - Parameters:
+    ///   - scenario: What it presents, in which versions, and for which host.
+    ///   - body: Gets the server.
+    /// - Returns: What the closure returns.
+    /// - Throws: `SocketError` of listening, `TestKitError`, or what the closure throws.
+    public static func run<Result: Sendable>(
+        _ scenario: FaultScenario,
+        _ body: (FaultServer) async throws -> Result
+    ) async throws -> Result {
         let anchors = try scenario.anchorsDER.map { try Certificate(der: $0) }
         let hellos = Journal<ClientHello>()
         let isAddress = (try? ServerName(scenario.host))?.kind == .ipAddress

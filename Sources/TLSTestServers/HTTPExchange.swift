@@ -60,6 +60,8 @@ struct HTTPAnswer: Sendable, Hashable {
     var status = 200
     var type = "text/html; charset=utf-8"
     var body: [UInt8] = []
+    /// Whether the second half of the body is never sent.
+    var isCut = false
 
     /// The answer as it travels.
     var bytes: [UInt8] {

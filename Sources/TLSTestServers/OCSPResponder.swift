@@ -33,6 +33,10 @@ public final class OCSPResponder: Sendable {
         case silent
         /// Correctly, after a pause.
         case slow(Duration)
+        /// With HTTP status 200 and a page in HTML.
+        case webPage
+        /// Correctly, and the stream ends half way through the response.
+        case cut
     }
 
     /// One request that came.
@@ -119,7 +123,9 @@ public final class OCSPResponder: Sendable {
                 while try await socket.read() != nil {}
                 return
             }
-            try await socket.write(answer.bytes)
+            // Half the bytes behind an announcement of all.
+            let bytes = answer.bytes
+            try await socket.write(Array(bytes.dropLast(answer.isCut ? answer.body.count / 2 : 0)))
         } _: { address in
             try await body(OCSPResponder(core, address))
         }
@@ -170,6 +176,11 @@ extension OCSPResponder.Core {
         case .slow(let pause):
             try await Task.sleep(for: pause)
             return try reply(to: question) { _ in }
+        case .webPage: return HTTPAnswer(body: Array("<!doctype html><title>Hello</title>".utf8))
+        case .cut:
+            var answer = try reply(to: question) { _ in }
+            answer.isCut = true
+            return answer
         }
     }
 

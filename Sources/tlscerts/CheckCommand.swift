@@ -4,12 +4,14 @@ import ArgumentParser
 import Foundation
 import Sockets
 import TLSTestKit
+import Tooling
 
 /// Looks at all certificates and keys of a directory.
 struct CheckCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Check expiry, keys and the order of chains in a directory.",
+        usage: "tlscerts check DIR [options]",
         discussion: """
             Looks at every *.pem file. A key is held against the chain of the same name: \
             key.pem and chain.pem, a-key.pem and a-chain.pem, or a.pem. Exits with 1 when \
@@ -42,6 +44,12 @@ struct CheckCommand: ToolCommand {
         var notAfter: String?
         var daysLeft: Int?
         var findings: [Finding]
+
+        enum CodingKeys: String, CodingKey {
+            case file, name, findings
+            case notAfter = "not_after"
+            case daysLeft = "days_left"
+        }
     }
 
     private struct Report: Encodable {
@@ -59,7 +67,7 @@ struct CheckCommand: ToolCommand {
         let status: ExitStatus = entries.contains { !$0.findings.isEmpty } ? .findings : .clean
         guard output.format == .text else {
             let report = Report(files: entries, exit: status.rawValue)
-            return ToolOutput(text: Tool.json(report), status: status)
+            return ToolOutput(text: JSONLine.text(of: report), status: status)
         }
         let paint = output.painter(in: surroundings)
         let width = entries.map(\.file.count).max() ?? 0

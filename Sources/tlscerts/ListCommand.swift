@@ -1,14 +1,16 @@
-// `tlscerts list`: both catalogues with what a client must make of each.
+// `tlscerts list`: all catalogues, with what the other side must make of each fault.
 
 import ArgumentParser
 import TLSTestKit
 import TLSTestServers
+import Tooling
 
 /// Lists all faults.
 struct ListCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
-        abstract: "List every fault, and what a client must make of it.",
+        abstract: "List every fault, and what the other side must make of it.",
+        usage: "tlscerts list [options]",
         discussion: """
             EXAMPLES
               tlscerts list
@@ -24,7 +26,8 @@ struct ListCommand: ToolCommand {
         var summary: String
         var expected: String
         var accepted: Bool
-        var host: String
+        /// The zoo's; nil for what no server does.
+        var host: String?
     }
 
     private struct Report: Encodable {
@@ -35,7 +38,31 @@ struct ListCommand: ToolCommand {
     }
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
-        let certificates = CertificateFault.allCases.map { fault in
+        let chapters: [(title: String, entries: [Entry])] = [
+            ("Certificates (make --fault, zoo)", certificates),
+            ("Clients' certificates (make --client --fault)", clients),
+            ("Servers that misbehave (zoo)", transports),
+            ("Revocation (lists and OCSP responses that the library makes)", revocations),
+        ]
+        let all = chapters.flatMap(\.entries)
+        guard output.format == .text else {
+            return ToolOutput(text: JSONLine.text(of: Report(faults: all)), status: .clean)
+        }
+        let paint = output.painter(in: surroundings)
+        let width = all.map(\.name.count).max() ?? 0
+        let text = chapters.map { title, entries in
+            let rows = entries.map { entry in
+                "  \(paint(entry.name.padded(to: width), .bold))  \(entry.summary)\n"
+                    + "  \("".padded(to: width))  "
+                    + paint(entry.expected, entry.accepted ? .green : .red) + "\n"
+            }
+            return "\(title)\n\n\(rows.joined())"
+        }
+        return ToolOutput(text: text.joined(separator: "\n"), status: .clean)
+    }
+
+    private var certificates: [Entry] {
+        CertificateFault.allCases.map { fault in
             Entry(
                 name: fault.name,
                 kind: "certificate",
@@ -45,7 +72,22 @@ struct ListCommand: ToolCommand {
                 host: "\(CertificateZoo.label(fault.name)).\(CertificateZoo.domain)"
             )
         }
-        let transports = TransportFault.allCases.map { fault in
+    }
+
+    private var clients: [Entry] {
+        ClientFault.all.map { fault in
+            Entry(
+                name: fault.name,
+                kind: "client",
+                summary: fault.summary,
+                expected: "\(fault.verdict)",
+                accepted: fault.verdict == .accepted
+            )
+        }
+    }
+
+    private var transports: [Entry] {
+        TransportFault.allCases.map { fault in
             let verdict = fault.verdict(in: fault.versions[fault.versions.count - 1])
             return Entry(
                 name: fault.rawValue,
@@ -56,28 +98,17 @@ struct ListCommand: ToolCommand {
                 host: "\(CertificateZoo.label(fault.rawValue)).\(CertificateZoo.domain)"
             )
         }
-        guard output.format == .text else {
-            let report = Report(faults: certificates + transports)
-            return ToolOutput(text: Tool.json(report), status: .clean)
-        }
-        let paint = output.painter(in: surroundings)
-        let width = (certificates + transports).map(\.name.count).max() ?? 0
-        func rows(_ entries: [Entry]) -> String {
-            entries.map { entry in
-                "  \(paint(entry.name.padded(to: width), .bold))  \(entry.summary)\n"
-                    + "  \("".padded(to: width))  "
-                    + paint(entry.expected, entry.accepted ? .green : .red) + "\n"
-            }
-            .joined()
-        }
-        let text = """
-            Certificates (make --fault, zoo)
+    }
 
-            \(rows(certificates))
-            Servers that misbehave (zoo)
-
-            \(rows(transports))
-            """
-        return ToolOutput(text: text, status: .clean)
+    private var revocations: [Entry] {
+        RevocationFault.allCases.map { fault in
+            Entry(
+                name: fault.name,
+                kind: "revocation",
+                summary: fault.summary,
+                expected: "\(fault.verdict)",
+                accepted: fault.verdict == .good
+            )
+        }
     }
 }

@@ -1,7 +1,7 @@
-// The commands, what their help says, and the options they share.
+// The commands and what their help says.
 
 import ArgumentParser
-import TLSTestKit
+import Tooling
 
 /// The tool as a whole.
 struct RootCommand: ParsableCommand {
@@ -11,7 +11,7 @@ struct RootCommand: ParsableCommand {
         discussion: """
             EXAMPLES
               tlscerts make localhost 127.0.0.1 -o certs    a certificate and its authority
-              tlscerts make alice --client --p12 -o certs   another one of the same authority
+              tlscerts make alice --client --p12 -o certs   another of that authority
               tlscerts make a.test --fault expired -o bad   one with something wrong
               tlscerts list                                 everything that can be wrong
               tlscerts zoo                                  all of it behind one port
@@ -31,64 +31,4 @@ struct RootCommand: ParsableCommand {
             CheckCommand.self,
         ]
     )
-}
-
-/// How output looks.
-struct OutputOptions: ParsableArguments {
-    /// The forms of output.
-    enum Format: String, CaseIterable, ExpressibleByArgument { case text, json }
-    /// When output is coloured.
-    enum Color: String, CaseIterable, ExpressibleByArgument { case auto, always, never }
-
-    @Option(help: "Write text, or one JSON object (schema tlscerts/1).")
-    var format: Format = .text
-
-    @Option(
-        help: ArgumentHelp(
-            "Colour the text.",
-            discussion: "auto: on a terminal, unless NO_COLOR is set or TERM is dumb."
-        )
-    )
-    var color: Color = .auto
-
-    /// What paints text.
-    func painter(in surroundings: ToolSurroundings) -> Painter {
-        switch color {
-        case .always: return Painter(isColored: true)
-        case .never: return Painter(isColored: false)
-        case .auto:
-            // By no-color.org any value but the empty one counts.
-            let isUnwanted = surroundings.variables["NO_COLOR"].map { !$0.isEmpty } ?? false
-            let isColored =
-                surroundings.isTerminal && !isUnwanted && surroundings.variables["TERM"] != "dumb"
-            return Painter(isColored: isColored)
-        }
-    }
-}
-
-/// Paints words, or leaves them plain.
-struct Painter: Sendable {
-    /// How a word looks (ECMA-48).
-    enum Style: String {
-        case bold = "1"
-        case dim = "2"
-        case red = "31"
-        case green = "32"
-        case yellow = "33"
-    }
-
-    var isColored: Bool
-
-    /// The word in a style; plain when there are no colours.
-    func callAsFunction(_ text: String, _ style: Style) -> String {
-        guard isColored, !text.isEmpty else { return text }
-        return "\u{1b}[\(style.rawValue)m\(text)\u{1b}[0m"
-    }
-}
-
-extension String {
-    /// The text with spaces behind it up to a width.
-    func padded(to width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - count))
-    }
 }

@@ -5,12 +5,14 @@ import Foundation
 import Sockets
 import TLSTestKit
 import TLSTestServers
+import Tooling
 
 /// Opens a zoo of all faults.
 struct ZooCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "zoo",
         abstract: "Serve every fault as a host of its own, on one port.",
+        usage: "tlscerts zoo [options]",
         discussion: """
             Listens on 127.0.0.1. Every fault is a servername, expired.zoo.test; zoo.test \
             gives an index. Ends at Ctrl-C or SIGTERM.
@@ -88,7 +90,7 @@ struct ZooCommand: ToolCommand {
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? Tool.json(report) : text)
+            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)
@@ -100,12 +102,16 @@ struct OCSPCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "ocsp",
         abstract: "Answer OCSP requests for the authority of a directory.",
+        usage: "tlscerts ocsp DIR [options]",
         discussion: """
             Listens on 127.0.0.1. Certificates that stand in the directory are good, those \
-            given with --revoke revoked, others unknown. Ends at Ctrl-C or SIGTERM.
+            given with --revoke revoked, others unknown. With --fault it never gives an \
+            answer that counts: \(OCSPFault.allCases.map(\.rawValue).joined(separator: ", ")). \
+            Ends at Ctrl-C or SIGTERM.
 
             EXAMPLES
               tlscerts ocsp certs --port 8888 --revoke certs/a-chain.pem
+              tlscerts ocsp certs --port 8888 --fault slow
               openssl ocsp -issuer certs/ca.pem -cert certs/chain.pem \\
                   -url http://127.0.0.1:8888 -CAfile certs/ca.pem
             """
@@ -120,6 +126,11 @@ struct OCSPCommand: ToolCommand {
     @Option(help: ArgumentHelp("Say that this certificate is revoked.", valueName: "file"))
     var revoke: [String] = []
 
+    @Option(
+        help: ArgumentHelp("Answer wrongly in this way, or not at all.", valueName: "name")
+    )
+    var fault: OCSPFault?
+
     @OptionGroup var output: OutputOptions
 
     private struct Report: Encodable {
@@ -129,6 +140,7 @@ struct OCSPCommand: ToolCommand {
         var port: Int
         var good: Int
         var revoked: Int
+        var fault: String?
     }
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
@@ -147,24 +159,62 @@ struct OCSPCommand: ToolCommand {
         let (known, gone) = (good, revoked)
         let format = output.format
         let local = SocketAddress("127.0.0.1", port: port)
+        let fault = fault
         try await OCSPResponder.run(for: authority, at: local) { responder in
+            if let fault { responder.behaviour = fault.behaviour }
             for serial in known { responder[serial: serial.asInteger] = .good }
             for serial in gone { responder[serial: serial.asInteger] = .revoked() }
             let report = Report(
                 url: responder.url,
                 port: Int(responder.port),
                 good: known.count,
-                revoked: gone.count
+                revoked: gone.count,
+                fault: fault?.rawValue
             )
+            let wrong = fault.map { ", always wrong: \($0.rawValue)" } ?? ""
             let text = """
-                ocsp  \(responder.url), \(known.count) good, \(gone.count) revoked
+                ocsp  \(responder.url), \(known.count) good, \(gone.count) revoked\(wrong)
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? Tool.json(report) : text)
+            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)
+    }
+}
+
+/// How a responder is wrong whatever it is asked.
+enum OCSPFault: String, CaseIterable, ExpressibleByArgument {
+    case slow, silent
+    case httpError = "http-error"
+    case webPage = "web-page"
+    case cut
+    case tryLater = "try-later"
+    case unauthorized
+    case internalError = "internal-error"
+    case stale, stranger, garbage
+
+    var behaviour: OCSPResponder.Behaviour {
+        switch self {
+        case .slow: OCSPFetchFault.slow.behaviour
+        case .silent: OCSPFetchFault.silent.behaviour
+        case .httpError: OCSPFetchFault.httpError.behaviour
+        case .webPage: OCSPFetchFault.webPage.behaviour
+        case .cut: OCSPFetchFault.cut.behaviour
+        case .tryLater: .answer(.tryLater)
+        case .unauthorized: .answer(.unauthorized)
+        case .internalError: .answer(.internalError)
+        case .stale:
+            .bent { recipe in
+                for index in recipe.singles.indices {
+                    recipe.singles[index].thisUpdate = .relative(seconds: -172_800)
+                    recipe.singles[index].nextUpdate = .relative(seconds: -86_400)
+                }
+            }
+        case .stranger: .bent { $0.responder = .stranger }
+        case .garbage: .answer(.garbage)
+        }
     }
 }
 

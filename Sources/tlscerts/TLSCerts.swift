@@ -1,53 +1,10 @@
 // The entry: arguments in, text and an exit code out. Everything between is in `Tool`, which tests
 // run without a process.
 
-import Foundation
-import Glibc
-import Sockets
-import TLSTestKit
+import Tooling
 
 /// Runs the tool in this process.
 @main
 struct TLSCerts {
-    static func main() async {
-        let arguments = Array(CommandLine.arguments.dropFirst())
-        let surroundings = ToolSurroundings(
-            variables: ProcessInfo.processInfo.environment,
-            isTerminal: isatty(STDOUT_FILENO) == 1,
-            now: UnixTime(seconds: TestCA.wallClock()),
-            announce: { FileHandle.standardOutput.write(Data($0.utf8)) },
-            waitForEnd: { await EndSignals.wait() }
-        )
-        let output = await Tool.run(arguments, in: surroundings)
-        FileHandle.standardOutput.write(Data(output.text.utf8))
-        FileHandle.standardError.write(Data(output.errors.utf8))
-        exit(Int32(output.status.rawValue))
-    }
+    static func main() async { await Tool.main() }
 }
-
-/// The signals that end a server: SIGINT and SIGTERM.
-private enum EndSignals {
-    /// Waits for one of them, on a thread of its own.
-    static func wait() async {
-        var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { return }
-        let (reader, writer) = (ends[0], ends[1])
-        unsafe endDescriptor = writer
-        // Writing to a pipe is one of the few things a handler may do.
-        let handler: @convention(c) (CInt) -> Void = { _ in
-            var byte: UInt8 = 1
-            _ = unsafe write(endDescriptor, &byte, 1)
-        }
-        for number in [SIGINT, SIGTERM] { signal(number, handler) }
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                var byte: UInt8 = 0
-                while unsafe read(reader, &byte, 1) < 0, errno == EINTR {}
-                continuation.resume()
-            }
-        }
-    }
-}
-
-/// Where the handler writes; set once, before there is a handler.
-nonisolated(unsafe) private var endDescriptor: CInt = -1

@@ -1,6 +1,7 @@
 // The chain as a table: what the server sent, and the anchor it leads to.
 
 import TLSInspection
+import Tooling
 
 /// A report's chain in lines.
 struct ChainTable {

@@ -5,6 +5,7 @@ import ArgumentParser
 import Sockets
 import TLSInspection
 import TLSTestKit
+import Tooling
 
 /// Shows the tool at work, offline.
 struct DemoCommand: ToolCommand {
@@ -27,9 +28,9 @@ struct DemoCommand: ToolCommand {
         guard output.format == .text else {
             var report = main.report
             report.command = "demo"
-            return ToolOutput(text: JSONReport.text(of: report), status: .clean)
+            return ToolOutput(text: JSONLine.text(of: report), status: .clean)
         }
-        let paint = Painter(isColored: output.isColored(in: surroundings))
+        let paint = output.painter(in: surroundings)
         var rows: [String] = []
         for scene in DemoScene.faults {
             let report = try await stage.inspect(scene).report

@@ -1,40 +1,8 @@
-// Options that commands share, and the readers of their values.
+// How to connect and what to offer, and the readers of these values.
 
 public import ArgumentParser
 import Sockets
 public import TLSInspection
-
-/// How output looks.
-struct OutputOptions: ParsableArguments {
-    /// The forms of output.
-    enum Format: String, CaseIterable, ExpressibleByArgument { case text, json }
-    /// When output is coloured.
-    enum Color: String, CaseIterable, ExpressibleByArgument { case auto, always, never }
-
-    @Option(help: "Write text, or one JSON object (schema tlsinspect/1).")
-    var format: Format = .text
-
-    @Option(
-        help: ArgumentHelp(
-            "Colour the text.",
-            discussion: "auto: on a terminal, unless NO_COLOR is set or TERM is dumb."
-        )
-    )
-    var color: Color = .auto
-
-    /// Whether text is coloured.
-    func isColored(in surroundings: ToolSurroundings) -> Bool {
-        switch color {
-        case .always: return true
-        case .never: return false
-        case .auto:
-            // By no-color.org any value but the empty one counts.
-            let isUnwanted = surroundings.variables["NO_COLOR"].map { !$0.isEmpty } ?? false
-            return surroundings.isTerminal && !isUnwanted
-                && surroundings.variables["TERM"] != "dumb"
-        }
-    }
-}
 
 /// How to connect and what to offer.
 struct ConnectionOptions: ParsableArguments {

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Sockets
 import TLSInspection
+import Tooling
 
 /// Makes one handshake and tells everything that can be read from it.
 struct ProbeCommand: ToolCommand {

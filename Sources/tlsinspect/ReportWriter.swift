@@ -1,7 +1,7 @@
 // A report as the options want it, on the stream where it belongs.
 
-import Foundation
 import TLSInspection
+import Tooling
 
 /// Writes reports.
 struct ReportWriter {
@@ -12,7 +12,7 @@ struct ReportWriter {
     func output(_ report: InspectionReport) -> ToolOutput {
         switch options.format {
         case .json:
-            return ToolOutput(text: JSONReport.text(of: report), status: report.exit)
+            return ToolOutput(text: JSONLine.text(of: report), status: report.exit)
         case .text where report.result == .invalid:
             let words = [report.error?.message ?? "invalid", report.error?.hint].compactMap(\.self)
             return ToolOutput(
@@ -26,18 +26,6 @@ struct ReportWriter {
 
     /// The report in text.
     func text(_ report: InspectionReport) -> String {
-        TextReport(report, Painter(isColored: options.isColored(in: surroundings))).text
-    }
-}
-
-/// Reports as JSON.
-enum JSONReport {
-    /// One JSON object with sorted keys in one line, and a line feed.
-    static func text(of report: InspectionReport) -> String {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // A report holds strings, finite numbers and Booleans: encoding them cannot fail.
-        guard let data = try? encoder.encode(report) else { return "{}\n" }
-        return String(decoding: data, as: UTF8.self) + "\n"
+        TextReport(report, options.painter(in: surroundings)).text
     }
 }

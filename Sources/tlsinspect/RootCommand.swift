@@ -1,6 +1,7 @@
 // The commands and what their help says.
 
 import ArgumentParser
+import Tooling
 
 /// The tool as a whole.
 struct RootCommand: ParsableCommand {

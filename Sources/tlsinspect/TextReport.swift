@@ -2,6 +2,7 @@
 // section without contents is left out, so a failed handshake shows as much as it had come to.
 
 import TLSInspection
+import Tooling
 
 /// A report in text.
 struct TextReport {
@@ -98,7 +99,7 @@ struct TextReport {
         }
         if let session = report.session { lines.append(line("Resumption", resumption(session))) }
         if report.session != nil {
-            let staple = report.ocspStaple.map { "\($0.bytes) B, not judged" } ?? "none"
+            let staple = report.ocspStaple.map { "\($0.bytes) B" } ?? "none"
             lines.append(line("OCSP staple", staple))
         }
         if let certificate = report.clientCertificate, certificate.requested {
@@ -220,11 +221,6 @@ enum Spans {
 }
 
 extension String {
-    /// The text with spaces behind it up to a width.
-    func padded(to width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - count))
-    }
-
     /// The text with spaces in front of it up to a width.
     func paddedLeft(to width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self

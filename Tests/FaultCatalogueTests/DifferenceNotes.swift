@@ -37,6 +37,21 @@ let differenceNotes: [String: String] = [
     "expiresInOneSecond": "Over before another program has begun",
 ]
 
+/// Why programs differ about a state of revocation: the last column of docs/REVOCATION-FAULTS.md.
+let revocationNotes: [String: String] = [
+    "listMissing": "Without a list curl and GnuTLS look at none",
+    "listUnknownCritical": "RFC 5280 §5.2; GnuTLS takes the list",
+    "ocspUnknown": inconclusive,
+    "ocspTryLater": inconclusive,
+    "ocspUnauthorized": inconclusive,
+    "ocspFuture": "GnuTLS does not hold thisUpdate against its clock",
+    "ocspWrongIssuer": "GnuTLS compares the serial number and not the issuer",
+    "ocspEmpty": "No bytes cannot be stapled (RFC 6066 §8), so nothing is; GnuTLS demands nothing",
+]
+
+private let inconclusive =
+    "RFC 6066 §8 leaves what is inconclusive to the client; GnuTLS connects as if nothing was stapled"
+
 private let commonName =
     "Without a DNS name among the alternative names the others fall back to "
     + "the common name, which RFC 9525 rules out"

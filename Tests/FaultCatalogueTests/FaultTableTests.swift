@@ -6,6 +6,7 @@ import Foundation
 import Sockets
 import TLSEngine
 import TLSTestKit
+import TLSTestServers
 import Testing
 
 /// A row of the table.
@@ -85,7 +86,7 @@ struct FaultTableTests {
             )
             defer { try? FileManager.default.removeItem(at: directory) }
             let files = try ScenarioFiles(scenario, in: directory.path)
-            let cells = try await withFaultServer(scenario) { address in
+            let cells = try await FaultServer.run(scenario) { server in
                 var cells: [String] = []
                 for verifier in ForeignVerifier.allCases {
                     // Its second is over before another program has begun.
@@ -93,7 +94,7 @@ struct FaultTableTests {
                         cells.append("–")
                         continue
                     }
-                    cells.append(try await verifier.judge(scenario, files, port: address.port))
+                    cells.append(try await verifier.judge(scenario, files, port: server.port))
                 }
                 return cells
             }

@@ -84,7 +84,15 @@ enum ForeignVerifier: String, CaseIterable, Sendable {
         _ arguments: [String],
         _ files: ScenarioFiles
     ) async throws -> (code: Int32, output: String) {
-        let log = files.directory + "/\(UUID().uuidString).log"
+        try await ForeignVerifier.run(arguments, in: files.directory)
+    }
+
+    /// Runs a program, with its output in a file of a directory.
+    static func run(
+        _ arguments: [String],
+        in directory: String
+    ) async throws -> (code: Int32, output: String) {
+        let log = directory + "/\(UUID().uuidString).log"
         _ = FileManager.default.createFile(atPath: log, contents: nil)
         let output = try FileHandle(forWritingTo: URL(fileURLWithPath: log))
         let process = Process()

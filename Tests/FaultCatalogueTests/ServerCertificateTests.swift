@@ -3,6 +3,7 @@
 import Sockets
 import TLSEngine
 import TLSTestKit
+import TLSTestServers
 import Testing
 
 /// A fault in a version that can show it.
@@ -25,8 +26,8 @@ struct ServerCertificateTests {
         var scenario = try row.fault.scenario(under: authority.root)
         scenario.versions = row.version...row.version
         let served = scenario
-        let error = try await withFaultServer(served) { address in
-            try await verdictOfClient(served, at: address)
+        let error = try await FaultServer.run(served) { server in
+            try await verdictOfClient(served, at: server.address)
         }
         #expect(
             CertificateFault.Verdict(error) == row.fault.verdict,
@@ -44,8 +45,8 @@ struct ServerCertificateTests {
             scenario.certificate = try authority.root.issue("a.test")
             scenario.versions = version...version
             let served = scenario
-            let error = try await withFaultServer(served) { address in
-                try await verdictOfClient(served, at: address)
+            let error = try await FaultServer.run(served) { server in
+                try await verdictOfClient(served, at: server.address)
             }
             #expect(error == nil)
         }

@@ -116,9 +116,14 @@ final class ForeignProcess: Sendable {
     }
 
     /// No settings of this user, and messages in English.
-    static let standardEnvironment = [
-        "PATH": ForeignProgram.searchPath, "LC_ALL": "C", "HOME": "/nonexistent",
-    ]
+    static let standardEnvironment: [String: String] = {
+        var environment = [
+            "PATH": ForeignProgram.searchPath, "LC_ALL": "C", "HOME": "/nonexistent",
+        ]
+        // What gives a peer the date of this process (Scripts/check.sh future).
+        environment["LD_PRELOAD"] = ProcessInfo.processInfo.environment["SOCKETS_PEERS_PRELOAD"]
+        return environment
+    }()
 
     /// Programs are started one at a time: a pipe made for one must not be open in another, or its
     /// end would never be seen.

@@ -62,6 +62,36 @@ protocol ForeignServer: Sendable {
 }
 
 extension ForeignServer {
+    /// How a server refuses with an alert: for its protocols first, for its certificate then.
+    ///
+    /// - Parameters:
+    ///   - row: How both are set.
+    ///   - absent: What it says in TLS 1.2 when a certificate is missing; TLS 1.3 has an alert for that.
+    ///   - untrusted: What it says of a certificate that it does not trust.
+    /// - Returns: What shows to our client; nil when it is let in.
+    func refusal(
+        _ row: HandshakeRow,
+        absent: Alert = .handshakeFailure,
+        untrusted: Alert = .unknownCA
+    ) -> ClientVerdict? {
+        if row.protocols == .disjoint {
+            return .alert(.noApplicationProtocol, .handshakeFailed, .serverHello)
+        }
+        let isLate = row.version == .tls13
+        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
+        return switch row.client {
+        case .unasked, .good, .volunteered, .declined: nil
+        case .absent:
+            .alert(
+                isLate ? .certificateRequired : absent,
+                isLate ? .localCertificateRejected : .handshakeFailed,
+                phase,
+                isAfterReady: isLate
+            )
+        case .untrusted: .alert(untrusted, .localCertificateRejected, phase, isAfterReady: isLate)
+        }
+    }
+
     /// Runs a row of the table.
     func expectRow(_ row: HandshakeRow) async throws {
         let authorities = try Authorities.shared.get()

@@ -9,6 +9,10 @@ import Testing
 struct GnuTLSServer: ForeignServer {
     let name = "gnutls-serv"
     let canIgnoreProtocols = true
+    /// What it speaks beside the version.
+    var priority = ""
+    /// Further arguments.
+    var options: [String] = []
 
     func run(
         _ settings: ServerSettings,
@@ -16,7 +20,8 @@ struct GnuTLSServer: ForeignServer {
     ) async throws {
         let version = settings.version == .tls12 ? "TLS1.2" : "TLS1.3"
         var arguments = [
-            "--port", "0", "--echo", "--crlf", "--priority", "NORMAL:-VERS-ALL:+VERS-\(version)",
+            "--port", "0", "--echo", "--crlf", "--priority",
+            "NORMAL:-VERS-ALL:+VERS-\(version)\(priority)",
             "--x509certfile", settings.certificate.chain,
             "--x509keyfile", settings.certificate.key,
         ]
@@ -27,8 +32,10 @@ struct GnuTLSServer: ForeignServer {
         case .require: arguments += ["--require-client-cert", "--verify-client-cert"]
         }
         for name in settings.protocols { arguments += ["--alpn", name, "--alpn-fatal"] }
+        arguments += options
         var environment = ForeignProcess.standardEnvironment
-        environment["LD_PRELOAD"] = LoopbackTrait.library
+        environment["LD_PRELOAD"] = [LoopbackTrait.library, environment["LD_PRELOAD"]]
+            .compactMap(\.self).joined(separator: ":")
         try await ForeignProcess.run(.gnutlsServ, arguments, environment: environment) { process in
             let port = try await process.wait(for: "it listened") { state in
                 state.text.split(separator: "\n").lazy.filter { $0.hasPrefix("LISTENING ") }
@@ -53,25 +60,8 @@ struct GnuTLSServer: ForeignServer {
     }
 
     func verdict(_ row: HandshakeRow) -> ClientVerdict? {
-        if row.protocols == .disjoint {
-            return .alert(.noApplicationProtocol, .handshakeFailed, .serverHello)
-        }
-        let isLate = row.version == .tls13
-        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
-        return switch row.client {
-        case .unasked, .good, .volunteered, .declined: nil
-        case .absent:
-            .alert(
-                // So GnuTLS says that a list of certificates is empty.
-                isLate ? .certificateRequired : .decodeError,
-                isLate ? .localCertificateRejected : .handshakeFailed,
-                phase,
-                isAfterReady: isLate
-            )
-        case .untrusted:
-            // And so, that the program refuses one.
-            .alert(Alert(49), .localCertificateRejected, phase, isAfterReady: isLate)
-        }
+        // So GnuTLS says that a list of certificates is empty, and that the program refuses one.
+        refusal(row, absent: .decodeError, untrusted: Alert(49))
     }
 }
 
@@ -111,6 +101,19 @@ extension InteropTests {
         )
         func row(_ row: HandshakeRow) async throws {
             try await GnuTLSServer().expectRow(row)
+        }
+
+        @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
+        func fingerprints(_ version: ProtocolVersion) async throws {
+            try await GnuTLSServer().expectFingerprints(version)
+        }
+
+        @Test("a finite field is as large as both floors want", arguments: FieldRow.all)
+        func field(_ row: FieldRow) async throws {
+            let directory = try TemporaryDirectory()
+            let file = try await FiniteField.write(row.bits, to: directory.path)
+            try await GnuTLSServer(priority: ":-KX-ALL:+DHE-RSA", options: ["--dhparams", file])
+                .expectField(row, at: directory.path)
         }
 
         @Test("lines that go to gnutls-serv come back unchanged", arguments: EchoRow.all)

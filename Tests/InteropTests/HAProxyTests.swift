@@ -79,20 +79,7 @@ struct HAProxyServer: ForeignServer {
     }
 
     func verdict(_ row: HandshakeRow) -> ClientVerdict? {
-        let isLate = row.version == .tls13
-        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
-        return switch row.client {
-        case .unasked, .good, .volunteered, .declined: nil
-        case .absent:
-            .alert(
-                isLate ? .certificateRequired : .handshakeFailure,
-                isLate ? .localCertificateRejected : .handshakeFailed,
-                phase,
-                isAfterReady: isLate
-            )
-        case .untrusted:
-            .alert(.unknownCA, .localCertificateRejected, phase, isAfterReady: isLate)
-        }
+        row.protocols == .disjoint ? nil : refusal(row)
     }
 }
 

@@ -37,6 +37,9 @@ enum InteropDocument {
             "- *Client certificates*: demanded and given, missing or a stranger's; asked for and given",
             "  or not.",
             "- *Half-close*: data behind our end, and data of ours behind the peer's.",
+            "- *Fingerprints*: the right one lets a stranger in, a wrong one keeps a good one out.",
+            "- *Finite fields*: TLS 1.2 over 2,048 bits is taken, less than `minDHSize` or the security",
+            "  level refused.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

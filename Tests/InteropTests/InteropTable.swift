@@ -24,6 +24,10 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case halfClose = "Half-close"
     case end = "Clean ends"
     case cut = "Cuts"
+    case fingerprints = "Fingerprints"
+    case finiteField = "Finite fields"
+    case hosts = "Virtual hosts"
+    case decisions = "Decisions"
     case other = "Its own"
 }
 
@@ -56,6 +60,12 @@ struct InteropLine: Sendable {
     /// One row a version.
     private static let once = HandshakeRow.versions.count
 
+    /// One that matches and one that does not, a version.
+    private static let pins: Counts = [.fingerprints: 2 * once]
+
+    /// Each kind of host a version.
+    private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -67,26 +77,53 @@ struct InteropLine: Sendable {
                 .client,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once]
+                [.end: 2 * once, .cut: once],
+                pins,
+                [.finiteField: FieldRow.all.count],
+                [.decisions: 4 * once]
             ),
-            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once]),
+            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
-            InteropLine("gnutls-serv", .client, handshakes, data, [.cut: once]),
+            InteropLine(
+                "gnutls-serv",
+                .client,
+                handshakes,
+                data,
+                [.cut: once],
+                pins,
+                [.finiteField: FieldRow.all.count]
+            ),
         ] + scripted(.client) + [
             InteropLine(
                 "openssl s_client",
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3]
+                [.end: 2 * once, .cut: once, .other: once + 3],
+                hosts,
+                [.decisions: 2 * once]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once]),
-            InteropLine("gnutls-cli", .listener, handshakes, data, [.halfClose: once, .cut: once]),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
+            InteropLine(
+                "gnutls-cli",
+                .listener,
+                handshakes,
+                data,
+                [.halfClose: once, .cut: once],
+                hosts
+            ),
         ] + scripted(.listener)
 
     private static func scripted(_ side: Side) -> [InteropLine] {
         ScriptedLanguage.allCases.map {
-            InteropLine($0.rawValue, side, handshakes, data, [.halfClose: 2 * once, .cut: once])
+            InteropLine(
+                $0.rawValue,
+                side,
+                handshakes,
+                data,
+                [.halfClose: 2 * once, .cut: once],
+                side == .client ? pins : [:]
+            )
         }
     }
 

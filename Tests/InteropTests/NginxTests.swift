@@ -112,6 +112,11 @@ extension InteropTests {
             try await NginxServer().expectRow(row)
         }
 
+        @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
+        func fingerprints(_ version: ProtocolVersion) async throws {
+            try await NginxServer().expectFingerprints(version)
+        }
+
         @Test(
             "nginx chooses the application protocol it prefers of those offered",
             arguments: HandshakeRow.versions,

@@ -12,12 +12,12 @@ struct OpenSSLClient: ForeignClient {
         // Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
         var arguments = [
             "s_client", "-quiet", "-connect", settings.address.description,
-            "-verify_hostname", Authorities.host,
+            "-verify_hostname", settings.host,
             "-CAfile", settings.root, "-no-CApath", "-no-CAstore", "-verify_return_error",
             settings.version == .tls12 ? "-tls1_2" : "-tls1_3",
         ]
         arguments +=
-            settings.sendsName ? ["-servername", Authorities.host] : ["-noservername"]
+            settings.sendsName ? ["-servername", settings.host] : ["-noservername"]
         if !settings.protocols.isEmpty {
             arguments += ["-alpn", settings.protocols.joined(separator: ",")]
         }

@@ -43,25 +43,7 @@ struct OpenSSLServer: ForeignServer {
         #expect(try await socket.read(exactly: 9) == Array("desserts\n".utf8))
     }
 
-    func verdict(_ row: HandshakeRow) -> ClientVerdict? {
-        if row.protocols == .disjoint {
-            return .alert(.noApplicationProtocol, .handshakeFailed, .serverHello)
-        }
-        let isLate = row.version == .tls13
-        let phase: HandshakePhase = isLate ? .clientAuthentication : .finished
-        return switch row.client {
-        case .unasked, .good, .volunteered, .declined: nil
-        case .absent:
-            .alert(
-                isLate ? .certificateRequired : .handshakeFailure,
-                isLate ? .localCertificateRejected : .handshakeFailed,
-                phase,
-                isAfterReady: isLate
-            )
-        case .untrusted:
-            .alert(.unknownCA, .localCertificateRejected, phase, isAfterReady: isLate)
-        }
-    }
+    func verdict(_ row: HandshakeRow) -> ClientVerdict? { refusal(row) }
 }
 
 extension InteropTests {
@@ -74,6 +56,20 @@ extension InteropTests {
         )
         func row(_ row: HandshakeRow) async throws {
             try await OpenSSLServer().expectRow(row)
+        }
+
+        @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
+        func fingerprints(_ version: ProtocolVersion) async throws {
+            try await OpenSSLServer().expectFingerprints(version)
+        }
+
+        @Test("a finite field is as large as both floors want", arguments: FieldRow.all)
+        func field(_ row: FieldRow) async throws {
+            let directory = try TemporaryDirectory()
+            let file = try await FiniteField.write(row.bits, to: directory.path)
+            let suites = "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0"
+            try await OpenSSLServer(behaviour: ["-rev", "-cipher", suites, "-dhparam", file])
+                .expectField(row, at: directory.path)
         }
 
         @Test(

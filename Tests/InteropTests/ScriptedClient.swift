@@ -10,8 +10,8 @@ struct ScriptedClient: ForeignClient {
 
     var name: String { peer.language.rawValue }
 
-    init() throws {
-        peer = try #require(ScriptedPeer.current)
+    init(_ language: ScriptedLanguage) throws {
+        peer = try #require(ScriptedPeer.current[language])
     }
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {

@@ -1,7 +1,7 @@
 // A program of ours in a language of others, which speaks TLS with that language's own library: see
 // Peers/README.md for what it is told and what it tells.
 //
-// It is started once for a suite, by the trait `.peer`, and does one connection a command. So a row
+// It is started once for a suite, by the trait `.peers`, and does one connection a command. So a row
 // costs no start of a virtual machine, and nothing is left when the suite is over.
 
 import Foundation
@@ -27,6 +27,9 @@ enum ScriptedLanguage: String, Sendable, CaseIterable {
         case .java: .java
         }
     }
+
+    /// Those that are installed; all where an absent one is a failure.
+    static let tested = allCases.filter { $0.program.path != nil || ForeignProgram.isRequired }
 
     /// The program's source, beside this file.
     var source: String {
@@ -85,8 +88,8 @@ final class ScriptedPeer: Sendable {
         }
     }
 
-    /// The peer of the suite that runs.
-    @TaskLocal static var current: ScriptedPeer?
+    /// The peers of the suite that runs.
+    @TaskLocal static var current: [ScriptedLanguage: ScriptedPeer] = [:]
 
     private init(_ language: ScriptedLanguage, _ process: ForeignProcess) {
         self.language = language
@@ -160,22 +163,33 @@ struct PeerTurn: Sendable {
     }
 }
 
-/// Runs the peer of a suite around its tests.
-struct ScriptedPeerTrait: SuiteTrait, TestScoping {
-    let language: ScriptedLanguage
-
+/// Runs the peers of a suite around its tests.
+struct ScriptedPeersTrait: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test,
         testCase: Test.Case?,
         performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
+        try await run(ScriptedLanguage.tested[...], function)
+    }
+
+    /// Starts one after the other, and calls the function when all have started.
+    private func run(
+        _ languages: ArraySlice<ScriptedLanguage>,
+        _ function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        guard let language = languages.first else { return try await function() }
         try await ScriptedPeer.run(language) { peer in
-            try await ScriptedPeer.$current.withValue(peer) { try await function() }
+            var peers = ScriptedPeer.current
+            peers[language] = peer
+            try await ScriptedPeer.$current.withValue(peers) {
+                try await run(languages.dropFirst(), function)
+            }
         }
     }
 }
 
-extension Trait where Self == ScriptedPeerTrait {
-    /// Starts a peer for the length of the suite, where ``ScriptedPeer/current`` is.
-    static func peer(_ language: ScriptedLanguage) -> Self { ScriptedPeerTrait(language: language) }
+extension Trait where Self == ScriptedPeersTrait {
+    /// Starts all peers for the length of the suite, where ``ScriptedPeer/current`` has them.
+    static var peers: Self { ScriptedPeersTrait() }
 }

@@ -5,8 +5,16 @@ import TLSTestKit
 import Testing
 
 /// Rows that are the same for all scripted peers.
-struct ScriptedRows {
+struct ScriptedRows: Sendable, CustomTestStringConvertible {
+    let language: ScriptedLanguage
     let side: Side
+
+    var testDescription: String { "\(language.rawValue), \(side)" }
+
+    /// Each language that is tested, with both our sides.
+    static let tested = ScriptedLanguage.tested.flatMap { language in
+        Side.allCases.map { ScriptedRows(language: language, side: $0) }
+    }
 
     /// Data there and back at once.
     func expectEcho(_ row: EchoRow) async throws {
@@ -23,7 +31,7 @@ struct ScriptedRows {
     func expectOurHalfClose(_ version: ProtocolVersion) async throws {
         let row = EchoRow(version: version)
         // Java answers an end of TLS 1.2 with its own at once, as RFC 5246 §7.2.1 has it.
-        let endsToo = ScriptedPeer.current?.language == .java && version == .tls12
+        let endsToo = language == .java && version == .tls12
         try await withConnection(row, act: "answer", .halfClose) { socket, turn in
             if endsToo {
                 try await socket.expectEndBehindOurs()
@@ -68,12 +76,13 @@ struct ScriptedRows {
         _ feature: InteropFeature,
         _ body: @Sendable (Socket, PeerTurn) async throws -> Void
     ) async throws {
-        let peer = try #require(ScriptedPeer.current)
         switch side {
         case .client:
             let directory = try TemporaryDirectory()
             let settings = try ServerSettings(row, directory)
-            try await ScriptedServer().run(settings, act: act, piece: piece) { turn, address in
+            try await ScriptedServer(language).run(settings, act: act, piece: piece) {
+                turn,
+                address in
                 let socket = try Socket(
                     SocketInit(type: .tls, remote: address) {
                         $0.servername = Authorities.host
@@ -86,10 +95,10 @@ struct ScriptedRows {
             try await withOneConnection(row) { settings, next in
                 var more = ["act": act]
                 more["piece"] = piece.map(String.init)
-                let turn = try await ScriptedClient().begin(settings, more)
+                let turn = try await ScriptedClient(language).begin(settings, more)
                 try await body(next(), turn)
             }
         }
-        RowTally.count(peer.language.rawValue, side, feature)
+        RowTally.count(language.rawValue, side, feature)
     }
 }

@@ -10,8 +10,8 @@ struct ScriptedServer: ForeignServer {
     var name: String { peer.language.rawValue }
     var canIgnoreProtocols: Bool { true }
 
-    init() throws {
-        peer = try #require(ScriptedPeer.current)
+    init(_ language: ScriptedLanguage) throws {
+        peer = try #require(ScriptedPeer.current[language])
     }
 
     func run(

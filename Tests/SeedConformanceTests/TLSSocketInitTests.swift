@@ -7,6 +7,74 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct TLSSocketInitTests {
     private let defaults = TLSSocketInit()
 
+    @Test(
+        "a fingerprint that matches stands for chain and name; without a match there is no socket"
+    )
+    func serverCertificateFingerprints() async throws {
+        #expect(defaults.serverCertificateFingerprints == nil)
+        let stranger = try TestCA().issue("no-such-name.test")
+        let leaf = try Certificate(der: stranger.certificateDER)
+        for version in [ProtocolVersion.tls12, .tls13] {
+            for algorithm in ["sha-256", "sha-384", "sha-512"] {
+                let known = try #require(FingerprintAlgorithm(rawValue: algorithm))
+                let value = leaf.fingerprint(known).value.lowercased()
+                let pair = try await Pair(
+                    .tls,
+                    client: { options in
+                        options.minimumVersion = version
+                        options.maximumVersion = version
+                        options.trust = TrustPolicy()
+                        options.serverCertificateFingerprints = [
+                            try CertificateFingerprint(algorithm: algorithm, value: value)
+                        ]
+                    },
+                    server: { $0.identity = try TLSIdentity(stranger) }
+                )
+                #expect(try pair.clientTLS().verificationStatus == "ok")
+            }
+            // One of the authority's, whose chain alone would do.
+            let error = await #expect(throws: SocketError.self) {
+                try await Pair(
+                    .tls,
+                    client: { options in
+                        options.minimumVersion = version
+                        options.maximumVersion = version
+                        options.serverCertificateFingerprints = [leaf.fingerprint()]
+                    }
+                )
+            }
+            #expect(error?.tls?.verification?.code == .pinMismatch)
+        }
+        #expect(throws: TLSError(.invalidFingerprint)) {
+            try CertificateFingerprint(algorithm: "sha-1", value: "AB")
+        }
+    }
+
+    @Test("a finite field below the minimum is refused; 1,024 bits by default")
+    func minDHSize() async throws {
+        #expect(defaults.minDHSize == 1024)
+        let issued = try Authority.shared().ca.issue("localhost", "127.0.0.1", key: .rsa2048)
+        let identity = try TLSIdentity(issued)
+        for (size, isTaken) in [(1024, true), (2048, true), (2049, false)] {
+            let attempt: () async throws -> Pair = {
+                try await Pair(
+                    .tls,
+                    client: { options in
+                        options.cipherAlgorithms = ["DHE-RSA-AES128-GCM-SHA256"]
+                        options.minDHSize = size
+                    },
+                    server: { $0.identity = identity }
+                )
+            }
+            if isTaken {
+                #expect(try await attempt().clientTLS().ephemeralKey?.size == 2048)
+            } else {
+                let error = await #expect(throws: SocketError.self) { _ = try await attempt() }
+                #expect(error?.tls?.code == .weakParameters)
+            }
+        }
+    }
+
     @Test("the protocol offered first that the listener has is used; none is offered by default")
     func alpn() async throws {
         #expect(defaults.alpn == [])
@@ -145,6 +213,35 @@ import Testing
         #expect(
             try older.clientTLS().cipher?.standardName == "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
         )
+    }
+
+    @Test("a callback decides about the server in the name's place; by default the name does")
+    func checkServerIdentity() async throws {
+        #expect(defaults.checkServerIdentity == nil)
+        for version: ProtocolVersion in [.tls12, .tls13] {
+            let pair = try await Pair(
+                .tls,
+                client: {
+                    $0.maximumVersion = version
+                    $0.minimumVersion = version
+                    $0.servername = "b.test"
+                    $0.checkServerIdentity = { _, _ in }
+                }
+            )
+            #expect(try pair.clientTLS().verificationStatus == "ok")
+            let error = await #expect(throws: SocketError.self) {
+                try await Pair(
+                    .tls,
+                    client: {
+                        $0.maximumVersion = version
+                        $0.minimumVersion = version
+                        $0.checkServerIdentity = { _, _ in throw TLSRefusal("not this one") }
+                    }
+                )
+            }
+            #expect(error?.code == .refusedByApplication)
+            #expect(error?.tls?.detail == "not this one")
+        }
     }
 
     /// A pair whose listener demands a certificate of the authority.

@@ -4,66 +4,21 @@ import Foundation
 import Sockets
 import TLSTestKit
 import Testing
+import ToolFixtures
 
 @testable import TLSInspection
 
-/// One run of a program.
-struct ProcessRun {
-    var exitCode: Int32
-    var output: String
-    var errors: String
-
-    /// Runs a program to its end.
-    ///
-    /// - Parameters:
-    ///   - program: The executable.
-    ///   - arguments: Its arguments.
-    ///   - environment: What is added to this process's.
-    /// - Throws: What starting it throws.
-    init(_ program: URL, _ arguments: [String], environment: [String: String] = [:]) async throws {
-        let process = Process()
-        process.executableURL = program
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
-        let (output, errors) = (Pipe(), Pipe())
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = errors
-        try await withCheckedThrowingContinuation {
-            (waiter: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in waiter.resume() }
-            do { try process.run() } catch { waiter.resume(throwing: error) }
-        }
-        // Outputs are a few kilobytes, less than a pipe holds.
-        self.output = String(
-            decoding: try output.fileHandleForReading.readToEnd() ?? Data(),
-            as: UTF8.self
-        )
-        self.errors = String(
-            decoding: try errors.fileHandleForReading.readToEnd() ?? Data(),
-            as: UTF8.self
-        )
-        exitCode = process.terminationStatus
-    }
-
+extension ProcessRun {
     /// Runs the tool, which is built beside the tests.
-    static func tool(
-        _ arguments: String...,
+    fileprivate static func tool(
+        _ first: String...,
+        arguments: [String] = [],
         environment: [String: String] = [:]
     ) async throws -> ProcessRun {
-        try await ProcessRun(try toolFile(), arguments, environment: environment)
-    }
-
-    private static func toolFile() throws -> URL {
-        let places = [
-            URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),
-            Bundle.main.bundleURL,
-            Bundle.main.bundleURL.deletingLastPathComponent(),
-        ]
-        let files = places.map { $0.appendingPathComponent("tlsinspect") }
-        return try #require(
-            files.first { FileManager.default.isExecutableFile(atPath: $0.path) },
-            "tlsinspect is not built beside the tests"
+        try await ProcessRun(
+            try product("tlsinspect"),
+            first + arguments,
+            environment: environment
         )
     }
 }
@@ -96,7 +51,7 @@ struct CommandLineTests {
             )
             #expect(run.errors == "")
             let json = try JSONValue(parsing: run.output)
-            #expect(try JSONSchema.published().faults(of: json) == [])
+            #expect(try JSONSchema.inspector().faults(of: json) == [])
             let report = try JSONDecoder().decode(
                 InspectionReport.self,
                 from: Data(run.output.utf8)
@@ -178,12 +133,5 @@ struct CommandLineTests {
         )
         #expect(colored.exitCode == 0)
         #expect(colored.output.contains("\u{1b}[32m"))
-    }
-}
-
-extension ProcessRun {
-    /// Runs the tool with arguments of two kinds.
-    static func tool(_ first: String..., arguments: [String]) async throws -> ProcessRun {
-        try await ProcessRun(try toolFile(), first + arguments)
     }
 }

@@ -6,6 +6,7 @@ import Glibc
 import Sockets
 import TLSTestKit
 import Testing
+import ToolFixtures
 
 @testable import TLSInspection
 

@@ -1,6 +1,8 @@
 import Foundation
 import Sockets
 import Testing
+import ToolFixtures
+import Tooling
 
 @testable import TLSInspection
 @testable import tlsinspect
@@ -65,7 +67,7 @@ struct ReportFormTests {
     @Test("a key whose value is nil is written as null")
     func nulls() throws {
         let report = InspectionReport(command: "tlsinspect", result: .invalid, exit: .usage)
-        let json = try JSONValue(parsing: JSONReport.text(of: report))
+        let json = try JSONValue(parsing: JSONLine.text(of: report))
         #expect(json["target"] == .null)
         #expect(json["error"] == .null)
         #expect(json["timing_ms"]?["dns"] == .null)
@@ -77,7 +79,7 @@ struct ReportFormTests {
 struct JSONSchemaTests {
     @Test("the outcomes, exit codes and severities of the schema are those of the library")
     func enumerations() throws {
-        let root = try JSONSchema.published().root
+        let root = try JSONSchema.inspector().root
         let properties = root["properties"]
         #expect(
             properties?["result"]?["enum"]?.array?.compactMap(\.string)
@@ -109,8 +111,8 @@ struct JSONSchemaTests {
     )
     func faulty(_ key: String, _ value: String) throws {
         let report = InspectionReport(command: "probe", result: .refused, exit: .noConnection)
-        var json = try JSONValue(parsing: JSONReport.text(of: report))
-        let schema = try JSONSchema.published()
+        var json = try JSONValue(parsing: JSONLine.text(of: report))
+        let schema = try JSONSchema.inspector()
         #expect(schema.faults(of: json) == [])
         json[key] = try JSONValue(parsing: value)
         #expect(schema.faults(of: json) != [])
@@ -119,8 +121,8 @@ struct JSONSchemaTests {
     @Test("a report without one of its keys is not valid")
     func missingKeys() throws {
         let report = InspectionReport(command: "probe", result: .refused, exit: .noConnection)
-        let json = try JSONValue(parsing: JSONReport.text(of: report))
-        let schema = try JSONSchema.published()
+        let json = try JSONValue(parsing: JSONLine.text(of: report))
+        let schema = try JSONSchema.inspector()
         let keys = try #require(json.object).keys
         #expect(keys.count == 16)
         for key in keys {

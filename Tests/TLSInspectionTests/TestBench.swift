@@ -6,6 +6,8 @@ import Foundation
 import Sockets
 import TLSTestKit
 import Testing
+import ToolFixtures
+import Tooling
 
 @testable import TLSInspection
 @testable import tlsinspect
@@ -103,8 +105,8 @@ struct TestBench: Sendable {
 
 /// Makes sure that a report is what the schema says, and that reading its JSON gives it back.
 func checked(_ report: InspectionReport) throws -> InspectionReport {
-    let text = JSONReport.text(of: report)
-    #expect(try JSONSchema.published().faults(of: JSONValue(parsing: text)) == [])
+    let text = JSONLine.text(of: report)
+    #expect(try JSONSchema.inspector().faults(of: JSONValue(parsing: text)) == [])
     #expect(try JSONDecoder().decode(InspectionReport.self, from: Data(text.utf8)) == report)
     return report
 }
@@ -135,4 +137,12 @@ func readToEnd(_ socket: Socket) async throws {
 extension InspectionReport {
     /// The ids of the findings, in order.
     var findingIDs: [String] { findings.map(\.id) }
+}
+
+extension JSONSchema {
+    /// The schema that is published.
+    static func inspector() throws -> JSONSchema { try reading.get() }
+
+    /// Read once: every report of every test is held against it.
+    private static let reading = Result { try published(for: "tlsinspect") }
 }

@@ -1,6 +1,7 @@
 import Sockets
 import TLSTestKit
 import Testing
+import Tooling
 
 @testable import TLSInspection
 @testable import tlsinspect

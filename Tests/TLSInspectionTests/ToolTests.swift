@@ -2,6 +2,8 @@ import Foundation
 import Sockets
 import TLSTestKit
 import Testing
+import ToolFixtures
+import Tooling
 
 @testable import TLSInspection
 @testable import tlsinspect
@@ -13,7 +15,7 @@ struct ToolTests {
         _ arguments: String...,
         variables: [String: String] = [:],
         isTerminal: Bool = false
-    ) async -> ToolOutput {
+    ) async -> tlsinspect.ToolOutput {
         let surroundings = ToolSurroundings(
             variables: variables,
             isTerminal: isTerminal,
@@ -186,10 +188,10 @@ struct ToolTests {
     }
 
     /// Reads standard output, which must be one line with one report that is as the schema says.
-    private func report(_ output: ToolOutput) throws -> InspectionReport {
+    private func report(_ output: tlsinspect.ToolOutput) throws -> InspectionReport {
         #expect(output.text.filter(\.isNewline).count == 1)
         let json = try JSONValue(parsing: output.text)
-        #expect(try JSONSchema.published().faults(of: json) == [])
+        #expect(try JSONSchema.inspector().faults(of: json) == [])
         return try JSONDecoder().decode(InspectionReport.self, from: Data(output.text.utf8))
     }
 }

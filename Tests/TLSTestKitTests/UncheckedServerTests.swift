@@ -97,6 +97,22 @@ struct UncheckedServerTests {
         #expect(report.ocspResponse == scenario.staple?.der)
     }
 
+    @Test("a staple of no bytes is none, and the handshake goes on")
+    func emptyStaple() throws {
+        var scenario = try CertificateFault.wildcard.scenario(under: authority)
+        scenario.staple = .empty
+        for version in [ProtocolVersion.tls12, .tls13] {
+            scenario.versions = version...version
+            var server = try scenario.server()
+            var client = try Client(scenario) { $0.requestsOCSPStaple = true }
+            try client.handshake(&server)
+            let report = client.engine.report
+            #expect(report.isComplete && report.ocspResponse == nil)
+            let failure = server.failure
+            #expect(failure == nil)
+        }
+    }
+
     @Test("a key of two halves is loaded as if it fitted, and only of P-256")
     func halves() throws {
         let wrong = try authority.issue("a.test").withWrongKey()

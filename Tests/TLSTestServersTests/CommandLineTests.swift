@@ -5,58 +5,19 @@ import Foundation
 import TLSTestKit
 import TLSTestServers
 import Testing
+import ToolFixtures
 
 @testable import tlscerts
 
-/// One run of a program.
-struct ProcessRun {
-    var exitCode: Int32
-    var output: String
-    var errors: String
-
-    init(_ program: String, _ arguments: [String]) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: program)
-        process.arguments = arguments
-        let (output, errors) = (Pipe(), Pipe())
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = output
-        process.standardError = errors
-        try await withCheckedThrowingContinuation {
-            (waiter: CheckedContinuation<Void, any Error>) in
-            process.terminationHandler = { _ in waiter.resume() }
-            do { try process.run() } catch { waiter.resume(throwing: error) }
-        }
-        // Outputs here are shorter than what a pipe holds.
-        self.output = String(
-            decoding: try output.fileHandleForReading.readToEnd() ?? Data(),
-            as: UTF8.self
-        )
-        self.errors = String(
-            decoding: try errors.fileHandleForReading.readToEnd() ?? Data(),
-            as: UTF8.self
-        )
-        exitCode = process.terminationStatus
-    }
-
+extension ProcessRun {
     /// Runs the tool, which is built beside the tests.
-    static func tool(_ arguments: String...) async throws -> ProcessRun {
-        try await ProcessRun(try toolFile(), arguments)
-    }
-
-    /// Where the tool is.
-    static func toolFile() throws -> String {
-        let places = [
-            URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent(),
-            Bundle.main.bundleURL, Bundle.main.bundleURL.deletingLastPathComponent(),
-        ]
-        let files = places.map { $0.appendingPathComponent("tlscerts").path }
-        return try #require(files.first { FileManager.default.isExecutableFile(atPath: $0) })
+    fileprivate static func tool(_ arguments: String...) async throws -> ProcessRun {
+        try await ProcessRun(try product("tlscerts"), arguments)
     }
 }
 
 /// A program of others, installed or not; the scripts demand that it is.
-private func program(_ name: String) throws -> String? {
+func program(_ name: String) throws -> URL? {
     let path = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(
         separator: ":"
     )
@@ -65,7 +26,7 @@ private func program(_ name: String) throws -> String? {
     if path == nil, isRequired {
         Issue.record("\(name) is not installed; Scripts/install.sh --peers installs it")
     }
-    return path
+    return path.map { URL(fileURLWithPath: $0) }
 }
 
 @Suite(.timeLimit(.minutes(1))) struct CommandLineTests {
@@ -95,7 +56,7 @@ private func program(_ name: String) throws -> String? {
         #expect(key.hasPrefix("TEST ONLY"))
         let check = try await ProcessRun.tool("check", path, "--days", "10")
         #expect(check.exitCode == 0, "\(check.output)")
-        let soon = try await ProcessRun.tool("check", path, "--days", "60", "--format", "json")
+        let soon = try await ProcessRun.tool("check", path, "--days", "120", "--format", "json")
         #expect(soon.exitCode == 1)
         #expect(soon.output.contains("expires-soon"))
     }
@@ -153,7 +114,7 @@ private func program(_ name: String) throws -> String? {
             ["make", "a.test", "-o", "x", "--fault", "bogus"], ["check"],
             ["check", "/nonexistent"], ["ocsp", "/nonexistent"], ["zoo", "--port", "99999"],
         ] {
-            let run = try await ProcessRun(try ProcessRun.toolFile(), arguments)
+            let run = try await ProcessRun(try ProcessRun.product("tlscerts"), arguments)
             #expect(run.exitCode == 2, "\(arguments)")
             #expect(run.output == "" && run.errors != "")
         }
@@ -164,7 +125,7 @@ private func program(_ name: String) throws -> String? {
     }
 
     /// Asks the zoo with curl, and gives its exit code.
-    private func curl(_ curl: String, _ host: String, port: Substring, root: String) async throws
+    private func curl(_ curl: URL, _ host: String, port: Substring, root: String) async throws
         -> Int32
     {
         let run = try await ProcessRun(
@@ -182,7 +143,7 @@ private func program(_ name: String) throws -> String? {
     func zoo() async throws {
         let directory = try TemporaryDirectory()
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: try ProcessRun.toolFile())
+        process.executableURL = try ProcessRun.product("tlscerts")
         process.arguments = ["zoo", "--port", "0", "-o", directory.path, "--format", "json"]
         let output = Pipe()
         process.standardInput = FileHandle.nullDevice

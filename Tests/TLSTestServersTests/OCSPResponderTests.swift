@@ -4,6 +4,7 @@ import Sockets
 import TLSTestKit
 import TLSTestServers
 import Testing
+import ToolFixtures
 
 @Suite(.timeLimit(.minutes(1))) struct OCSPResponderTests {
     /// Sends a request, and gives the status code and body of the answer.
@@ -104,6 +105,37 @@ import Testing
             let put = try await ask(responder, "PUT / HTTP/1.1\r\n\r\n")
             #expect(put.status == 405)
         }
+    }
+
+    @Test(
+        "what fails on the way leaves openssl without an answer",
+        arguments: OCSPFetchFault.allCases
+    )
+    func fetching(_ fault: OCSPFetchFault) async throws {
+        guard let openssl = try program("openssl") else { return }
+        #expect(fault.verdict == .undetermined)
+        let directory = try TemporaryDirectory()
+        try await OCSPResponder.run(for: TestCA()) { responder in
+            let files = try responder.issue("a.test").write(to: directory.path)
+            responder.behaviour = fault.behaviour
+            let run = try await ProcessRun(
+                openssl,
+                [
+                    "ocsp", "-timeout", "1", "-issuer", files.root, "-cert", files.chain,
+                    "-url", responder.url, "-CAfile", files.root,
+                ]
+            )
+            #expect(run.exitCode == 1)
+            #expect(!run.output.contains("good"))
+            #expect(run.errors.contains("Error querying OCSP responder"), "\(run.errors)")
+        }
+    }
+
+    @Test("the faults of fetching have names and words of their own")
+    func fetchFaults() {
+        let all = OCSPFetchFault.allCases
+        #expect(Set(all.map(\.summary)).count == all.count)
+        #expect(all.map(\.description) == all.map(\.rawValue))
     }
 
     @Test("it misbehaves as it is told to")

@@ -5,6 +5,9 @@ import TLSTestKit
 import TLSTestServers
 import Testing
 
+/// Longer than handshakes take where hundreds are under way at once; what ends by it has hung.
+let patience = Duration.seconds(50)
+
 /// A fault and a version in which it exists.
 struct FaultRow: Sendable, CustomTestStringConvertible {
     let fault: TransportFault
@@ -24,13 +27,23 @@ struct Attempt: Sendable {
     var error: SocketError?
 
     /// Connects, sends a line, and reads: the line again, or all there is.
-    init(_ options: SocketInit, readingToEnd: Bool = false) async throws {
+    ///
+    /// - Parameters:
+    ///   - options: How to connect.
+    ///   - readingToEnd: Whether it reads all there is.
+    ///   - isSilent: Whether it sends nothing, and reads as much.
+    /// - Throws: What is wrong with the options.
+    init(
+        _ options: SocketInit,
+        readingToEnd: Bool = false,
+        isSilent: Bool = false
+    ) async throws {
         let line = "ping"
         let socket = try Socket(options)
         do {
             _ = try await socket.ready
             isReady = true
-            try await socket.write(line)
+            if !isSilent { try await socket.write(line) }
             while readingToEnd || received.count < line.utf8.count {
                 guard let bytes = try await socket.read() else {
                     isAtEnd = true
@@ -52,11 +65,21 @@ struct Attempt: Sendable {
         flightPause: .milliseconds(5)
     )
 
-    @Test("a client makes of each fault what its verdict says", arguments: FaultRow.all)
-    func socket(row: FaultRow) async throws {
+    @Test(
+        "a client makes of each fault what its verdict says, whoever speaks first",
+        arguments: FaultRow.all,
+        [false, true]
+    )
+    func socket(row: FaultRow, serverBegins: Bool) async throws {
         let verdict = row.fault.verdict(in: row.version)
-        try await FaultServer.run(row.fault, version: row.version, pace: Self.pace) { server in
+        try await FaultServer.run(
+            row.fault,
+            version: row.version,
+            greeting: serverBegins ? "ping" : "",
+            pace: Self.pace
+        ) { server in
             let options = server.client {
+                $0.limits.handshake = patience
                 guard case .stalls(let phase) = verdict else { return }
                 // Only silence reaches them.
                 if phase == .open {
@@ -65,7 +88,11 @@ struct Attempt: Sendable {
                     $0.limits.handshake = .milliseconds(300)
                 }
             }
-            let attempt = try await Attempt(options, readingToEnd: verdict != .accepted)
+            let attempt = try await Attempt(
+                options,
+                readingToEnd: verdict != .accepted,
+                isSilent: serverBegins
+            )
             let error = attempt.error
             #expect(error?.code == verdict.socketCode, "\(error.debugDescription)")
             #expect(error?.tls?.code == verdict.tlsCode, "\(error.debugDescription)")
@@ -104,9 +131,9 @@ struct Attempt: Sendable {
     @Test(
         "an engine in memory makes the same of it, in any chunks",
         arguments: FaultRow.all,
-        [1, Int.max]
+        [(1, false), (1, true), (Int.max, false), (Int.max, true)]
     )
-    func memory(row: FaultRow, chunk: Int) throws {
+    func memory(row: FaultRow, way: (chunk: Int, serverBegins: Bool)) throws {
         let leaf = try TestCA().issue("localhost")
         let policy = TLSPolicy { $0.alpn = ["h2"] }
         let trust = TrustPolicy(anchors: [try Certificate(der: leaf.rootDER)])
@@ -116,8 +143,9 @@ struct Attempt: Sendable {
             row.version,
             certificate: leaf,
             client: TLSEngine(context, remoteName: "localhost"),
-            sending: Array("ping".utf8),
-            chunk: chunk
+            sending: Array((way.serverBegins ? "" : "ping").utf8),
+            greeting: Array((way.serverBegins ? "ping" : "").utf8),
+            chunk: way.chunk
         )
         switch row.fault.verdict(in: row.version) {
         case .accepted: #expect(rehearsal.received == Array("ping".utf8))

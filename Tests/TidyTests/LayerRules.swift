@@ -21,15 +21,17 @@ private let importTable: [String: ImportRow] = [
         allowed: ["TLSTestKit", "TLSEngine", "Sockets", "Synchronization"]
     ),
     "TLSInspection": ImportRow(allowed: ["Sockets", "TLSEngine", "Synchronization"]),
+    "Tooling": ImportRow(allowed: ["Sockets", "ArgumentParser", "Foundation", "Glibc"]),
     "tlsinspect": ImportRow(
         allowed: [
-            "TLSInspection", "TLSTestKit", "TLSTestServers", "Sockets", "TLSEngine",
+            "Tooling", "TLSInspection", "TLSTestKit", "TLSTestServers", "Sockets", "TLSEngine",
             "ArgumentParser", "Foundation", "Glibc", "Synchronization",
         ]
     ),
     "tlscerts": ImportRow(
         allowed: [
-            "TLSTestKit", "TLSTestServers", "Sockets", "ArgumentParser", "Foundation", "Glibc",
+            "Tooling", "TLSTestKit", "TLSTestServers", "Sockets", "ArgumentParser", "Foundation",
+            "Glibc",
         ]
     ),
 ]
@@ -45,6 +47,7 @@ private let forbiddenIncludes: [String: [String]] = [
 private let forbiddenNames: [String: Set<String>] = [
     "Sockets": ["COpenSSL", "CTLSTransport", "CLinux", "Glibc", "Foundation", "Dispatch"],
     "TLSInspection": ["COpenSSL", "CTLSTransport", "CLinux", "TLSTestKit"],
+    "Tooling": ["COpenSSL", "CTLSTransport", "CLinux", "SocketCore", "TLSTestKit"],
     "tlsinspect": ["COpenSSL", "CTLSTransport", "CLinux", "SocketCore"],
     "tlscerts": ["COpenSSL", "CTLSTransport", "CLinux", "SocketCore"],
 ]

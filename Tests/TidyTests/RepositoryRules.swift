@@ -88,21 +88,53 @@ let repositoryRules: [TidyRule] = [
             SourceFile("Benchmarks/Package.resolved"),
             SourceFile(".build/debug.yaml"),
             SourceFile("Benchmarks/.build-tsan/x"),
+            SourceFile("crash-" + String(repeating: "0a", count: 20)),
         ],
         kept: [
             SourceFile("Package.resolved", isTracked: false),
             SourceFile("Package.swift"),
             SourceFile("docs/.buildkite"),
+            SourceFile("Fuzzing/Findings/server/timeout-in-a-hello"),
         ],
         inspect: { file in
             guard file.isTracked else { return [] }
             let isBuild = file.path.split(separator: "/").contains {
                 $0 == ".build" || $0.hasPrefix(".build-") || $0.hasPrefix(".build_")
             }
-            return isBuild || file.name == "Package.resolved" ? [(1, "is tracked by git")] : []
+            return isBuild || file.name == "Package.resolved" || isLeftByFuzzer(file.name)
+                ? [(1, "is tracked by git")] : []
+        }
+    ),
+    TidyRule(
+        "nothing that is run reads a certificate that expires",
+        broken: [
+            SourceFile("Tests/SocketsTests/A.swift", "f(file: \"Cer" + "ts/leaf-chain.pem\")"),
+            SourceFile("Tests/InteropTests/Peers/a.py", "-----BEGIN CERTI" + "FICATE-----"),
+            SourceFile("Benchmarks/a.pem", "x\n-----BEGIN CERTI" + "FICATE-----"),
+            SourceFile("Fuzzing/Targets/A.swift", "\"../Cer" + "ts\""),
+        ],
+        kept: [
+            SourceFile("Cer" + "ts/leaf-chain.pem", "-----BEGIN CERTI" + "FICATE-----"),
+            SourceFile("docs/A.md", "Cer" + "ts/leaf-chain.pem"),
+            SourceFile("Tests/SocketsTests/A.swift", "certificates.write(to: directory)"),
+        ],
+        inspect: { file in
+            guard file.isIn("Tests", "Fuzzing", "Benchmarks") else { return [] }
+            let traces = ["Cer" + "ts/", "/Cer" + "ts", "BEGIN CERTI" + "FICATE"]
+            return file.lines.enumerated().compactMap { index, line in
+                traces.contains { line.contains($0) }
+                    ? (index + 1, "reads a committed certificate; issue one with TLSTestKit") : nil
+            }
         }
     ),
 ]
+
+/// Whether libFuzzer names what it found like this: a kind and a SHA-1.
+private func isLeftByFuzzer(_ name: String) -> Bool {
+    let parts = name.split(separator: "-")
+    return parts.count > 1 && parts[parts.count - 1].count == 40
+        && parts[parts.count - 1].allSatisfy(\.isHexDigit)
+}
 
 /// Whether the line has this path with nothing before it that makes it part of a longer one.
 private func isPath(_ path: String, in line: Substring) -> Bool {

@@ -50,8 +50,11 @@ func judgeStaple(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> 
     else { return 1 }
     var response: UnsafePointer<UInt8>?
     let count = unsafe cssl_get_tlsext_status_ocsp_resp(ssl, &response)
+    let bytes = unsafe response.map {
+        unsafe Array(UnsafeBufferPointer(start: $0, count: max(0, count)))
+    }
     return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)._withUnsafeGuaranteedRef {
-        $0.judgeStaple(isThere: count > 0) ? 1 : 0
+        unsafe $0.judgeStaple(ssl, bytes) ? 1 : 0
     }
 }
 

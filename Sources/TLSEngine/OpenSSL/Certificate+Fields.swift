@@ -86,10 +86,10 @@ extension Certificate {
     }
 
     /// The first second of the validity.
-    public var notBefore: UnixTime { unsafe unixTime(X509_get0_notBefore(handle.pointer)) }
+    public var notBefore: UnixTime { unsafe UnixTime(X509_get0_notBefore(handle.pointer)) }
 
     /// The last second of the validity.
-    public var notAfter: UnixTime { unsafe unixTime(X509_get0_notAfter(handle.pointer)) }
+    public var notAfter: UnixTime { unsafe UnixTime(X509_get0_notAfter(handle.pointer)) }
 
     /// The subject alternative names in order.
     public var subjectAlternativeNames: [AlternativeName] {
@@ -180,14 +180,17 @@ extension Certificate {
         unsafe X509_get_ext_by_NID(handle.pointer, NID_tlsfeature, -1) >= 0
     }
 
-    private var subjectPublicKeyDigest: [UInt8] {
+    private var subjectPublicKeyDigest: [UInt8] { OpenSSLLibrary.sha256(subjectPublicKeyInfo) }
+
+    /// The SubjectPublicKeyInfo in DER.
+    var subjectPublicKeyInfo: [UInt8] {
         guard let key = unsafe X509_get_X509_PUBKEY(handle.pointer) else { return [] }
         var der: UnsafeMutablePointer<UInt8>?
         let count = unsafe i2d_X509_PUBKEY(key, &der)
         guard let der = unsafe der, count > 0 else { return [] }
         defer { unsafe cssl_free(der) }
         let bytes = unsafe UnsafeBufferPointer(start: der, count: Int(count))
-        return unsafe OpenSSLLibrary.sha256(Array(bytes))
+        return unsafe Array(bytes)
     }
 
     private var alternativeNames: OpaquePointer? {
@@ -205,16 +208,18 @@ extension Certificate {
         default: .other(tag: Int(unsafe name.type))
         }
     }
+}
 
-    private func unixTime(_ time: UnsafePointer<ASN1_TIME>?) -> UnixTime {
-        guard let epoch = unsafe ASN1_TIME_set(nil, 0) else { return UnixTime(seconds: 0) }
-        defer { unsafe ASN1_STRING_free(epoch) }
+extension UnixTime {
+    /// Reads a time of OpenSSL's; 0 for one that cannot be read.
+    init(_ time: UnsafePointer<ASN1_TIME>?) {
         var days: Int32 = 0
         var seconds: Int32 = 0
-        guard unsafe ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 else {
-            return UnixTime(seconds: 0)
-        }
-        return UnixTime(seconds: Int64(days) * 86400 + Int64(seconds))
+        self.init(seconds: 0)
+        guard let epoch = unsafe ASN1_TIME_set(nil, 0) else { return }
+        defer { unsafe ASN1_STRING_free(epoch) }
+        guard unsafe ASN1_TIME_diff(&days, &seconds, epoch, time) == 1 else { return }
+        self.seconds = Int64(days) * 86400 + Int64(seconds)
     }
 }
 

@@ -29,4 +29,16 @@ public enum OpenSSLLibrary {
         _ = unsafe SHA256(bytes, bytes.count, &digest)
         return digest
     }
+
+    /// The digest of bytes that a fingerprint is made of.
+    static func digest(_ bytes: [UInt8], _ algorithm: FingerprintAlgorithm) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: algorithm.byteCount)
+        // The digest has the length that the function writes.
+        switch algorithm {
+        case .sha256: _ = unsafe SHA256(bytes, bytes.count, &digest)
+        case .sha384: _ = unsafe SHA384(bytes, bytes.count, &digest)
+        case .sha512: _ = unsafe SHA512(bytes, bytes.count, &digest)
+        }
+        return digest
+    }
 }

@@ -22,20 +22,32 @@ final class VerificationRecord {
     var failure: VerificationFailure?
     /// What the peer sent, leaf first, when a rule was broken: a server's session forgets it.
     var refusedChain: [Certificate] = []
+    /// What the pins said; nil without pins, and before they were asked.
+    var pinVerdict: PinVerdict?
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
+    /// The most bytes of a staple; nil for a server, which gets none.
+    let stapleLimit: Int?
+    /// What cleared the leaf of revocation so far.
+    var evidence: RevocationEvidence?
+    /// Whether a list of the leaf's issuer was looked at.
+    var hasListForLeaf = false
+    /// The staple, once it was verified.
+    var staple: OCSPStapleBox?
     /// Where the owner decides; nil where it does not.
-    let deliberation: Deliberation?
+    var deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
         hasAnchors: Bool,
         expectedName: ServerName?,
         protocolRule: ApplicationProtocolRule?,
-        deliberation: Deliberation? = nil
+        deliberation: Deliberation? = nil,
+        stapleLimit: Int? = nil
     ) {
         self.deliberation = deliberation
         self.trust = trust
+        self.stapleLimit = stapleLimit
         self.protocolRule = protocolRule
         self.hasAnchors = hasAnchors
         self.expectedName = expectedName
@@ -69,8 +81,12 @@ final class VerificationRecord {
         wasJudged = true
         failure = nil
         leafThatWantsStaple = nil
-        if unsafe X509_verify_cert(store) == 1 {
-            failure = unsafe brokenRule(store)
+        pinVerdict = nil
+        if let pins = trust.pins, pins.mode == .replace {
+            failure = unsafe pinnedLeafFailure(store, pins)
+        } else if unsafe withRevocationLists(store, { unsafe X509_verify_cert(store) }) == 1 {
+            if let pins = trust.pins { unsafe notePins(store, pins) }
+            failure = unsafe brokenRule(store) ?? pinFailure(store) ?? clientFailure(store)
         } else {
             failure = unsafe openSSLFailure(store)
         }
@@ -89,13 +105,27 @@ final class VerificationRecord {
 
     /// Judges the end of the server's flight, whose certificate may demand a staple.
     ///
-    /// - Parameter isThere: Whether there was one.
+    /// - Parameters:
+    ///   - ssl: The connection.
+    ///   - response: The staple; nil without one.
     /// - Returns: Whether the handshake goes on.
-    func judgeStaple(isThere: Bool) -> Bool {
-        guard !isThere, failure == nil, let leaf = leafThatWantsStaple else { return true }
-        let text = "the certificate demands a stapled OCSP response, and none came"
-        failure = failure(.stapleMissing, text, 0, leaf)
-        return trust.acceptsAnything != nil
+    func judgeStaple(_ ssl: OpaquePointer, _ response: [UInt8]?) -> Bool {
+        guard failure == nil else { return true }
+        if response == nil, let leaf = leafThatWantsStaple {
+            let text = "the certificate demands a stapled OCSP response, and none came"
+            failure = failure(.stapleMissing, text, 0, leaf)
+        } else {
+            failure = unsafe revocationFailure(ssl, response)
+        }
+        return failure == nil || trust.acceptsAnything != nil
+    }
+
+    /// What revocation makes of a client, of whom no more evidence will come.
+    private func clientFailure(_ store: OpaquePointer) -> VerificationFailure? {
+        guard stapleLimit == nil, trust.revocation.demand == .require else { return nil }
+        return missingEvidence(
+            unsafe SSLConnection.certificates(X509_STORE_CTX_get0_chain(store))
+        )
     }
 
     private func openSSLFailure(_ store: OpaquePointer) -> VerificationFailure {
@@ -148,7 +178,7 @@ final class VerificationRecord {
         // unless its issuer is an anchor too.
         guard chain.count > 1, let leaf = chain.first else { return nil }
         if case .certificates(let anchors) = trust.anchors, anchors.contains(leaf) { return nil }
-        if leaf.isCA {
+        if leaf.isCA, !hasPinnedLeaf {
             return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
         }
         if leaf.mayNotSign, unsafe mustSign(store) {
@@ -175,7 +205,7 @@ final class VerificationRecord {
                 leaf
             )
         }
-        if leaf.requiresStaple { leafThatWantsStaple = leaf }
+        if trust.revocation.demand != .off, leaf.requiresStaple { leafThatWantsStaple = leaf }
         return nil
     }
 

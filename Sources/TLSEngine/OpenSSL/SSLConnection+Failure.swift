@@ -101,6 +101,10 @@ extension SSLConnection {
         switch reason {
         // From 3.2 on a record too short for its cipher fails there, and OpenSSL blames itself.
         case Int32(ERR_R_INTERNAL_ERROR) where refusedRecord(reasons): return .badRecord
+        // OpenSSL takes a staple of no bytes for a want of memory.
+        case Int32(ERR_R_MALLOC_FAILURE)
+        where unsafe Int32(notes.last_message_in) == SSL3_MT_CERTIFICATE_STATUS:
+            return .protocolViolation
         case SSL_R_UNEXPECTED_EOF_WHILE_READING:
             return isHandshake ? .closedDuringHandshake : .truncated
         case SSL_R_HTTP_REQUEST, SSL_R_HTTPS_PROXY_REQUEST, SSL_R_WRONG_VERSION_NUMBER:

@@ -13,6 +13,7 @@ struct SSLContextBuilder {
         let limits = policy.limits
         let ranges: [(String, Int, ClosedRange<Int>)] = [
             ("ticketCount", policy.ticketCount, 0...16),
+            ("minDHSize", policy.minDHSize, 0...DiffieHellmanFloor.sizeMax),
             ("clientHelloBytes", limits.clientHelloBytes, 1...Int.max),
             ("certificateChainBytes", limits.certificateChainBytes, 1...Int.max),
             ("certificateChainDepth", limits.certificateChainDepth, 0...Int(Int32.max)),
@@ -21,6 +22,7 @@ struct SSLContextBuilder {
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
             ("presharedKeyIdentities", limits.presharedKeyIdentities, 1...1024),
             ("presharedKeyIdentityBytes", limits.presharedKeyIdentityBytes, 1...65535),
+            ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -183,21 +185,15 @@ struct SSLContextBuilder {
     /// - Returns: Whether there is any anchor; always, unless the policy accepts anything.
     func setTrust(_ trust: TrustPolicy) throws(TLSError) -> Bool {
         let context = unsafe handle.pointer
-        var hasAnchors = true
-        do throws(TLSError) {
-            let store = try TrustStore.store(for: trust.anchors)
-            unsafe cssl_ctx_set1_cert_store(context, store.pointer)
-        } catch {
-            guard trust.acceptsAnything != nil, error.code == .emptyTrustStore else { throw error }
-            hasAnchors = false
-        }
+        try checkPins(trust)
+        let hasAnchors = try setAnchors(trust)
         let parameters = unsafe SSL_CTX_get0_param(context)
         var flags = UInt(X509_V_FLAG_TRUSTED_FIRST)
         if trust.strictness == .strict { flags |= UInt(X509_V_FLAG_X509_STRICT) }
         // A certificate that was named as an anchor is one, whoever issued it.
         if case .certificates(let anchors) = trust.anchors {
             flags |= UInt(X509_V_FLAG_PARTIAL_CHAIN)
-            if role == .server { setAcceptableAuthorities(anchors) }
+            if role == .server, !trust.isPinned { setAcceptableAuthorities(anchors) }
         }
         unsafe X509_VERIFY_PARAM_set_flags(parameters, flags)
         if let time = trust.verificationTime {
@@ -213,6 +209,19 @@ struct SSLContextBuilder {
             }
         unsafe SSL_CTX_set_verify(context, mode, nil)
         return hasAnchors
+    }
+
+    private func setAnchors(_ trust: TrustPolicy) throws(TLSError) -> Bool {
+        // Pins that stand for the chain need none.
+        guard !trust.isPinned else { return true }
+        do throws(TLSError) {
+            let store = try TrustStore.store(for: trust.anchors)
+            unsafe cssl_ctx_set1_cert_store(handle.pointer, store.pointer)
+            return true
+        } catch {
+            guard trust.acceptsAnything != nil, error.code == .emptyTrustStore else { throw error }
+            return false
+        }
     }
 
     /// Tells clients whose certificates are welcome (RFC 8446 §4.2.4).
@@ -258,6 +267,14 @@ struct SSLContextBuilder {
         }
     }
 
+    /// Sets where staples come from.
+    func setStaples(_ staples: OCSPStapleShelf) {
+        let context = unsafe handle.pointer
+        let pointer = unsafe Unmanaged.passUnretained(staples).toOpaque()
+        unsafe cssl_ctx_set_status_argument(context, pointer)
+        unsafe cssl_ctx_set_status_callback(context, giveStaple)
+    }
+
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
         guard role == .server else { return }
@@ -275,6 +292,9 @@ struct SSLContextBuilder {
             if case .certificates(let anchors) = trust.anchors {
                 for anchor in anchors { label += anchor.sha256Fingerprint }
             }
+            // With another list than the one that let a client in, it shows its certificate again.
+            label += Array(trust.revocation.demand.rawValue.utf8)
+            for list in trust.revocation.lists { label += list.sha256Fingerprint }
         }
         if policy.decisions.contains(.presharedKey) { label += Array("\0preshared key".utf8) }
         let digest = OpenSSLLibrary.sha256(label)

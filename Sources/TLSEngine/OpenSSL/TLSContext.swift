@@ -30,11 +30,18 @@ public final class TLSContext: Sendable {
         ApplicationProtocolRule(offered: policy.alpn, isRequired: policy.alpnRequired)
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
-    var asksForStaple: Bool { policy.requestsOCSPStaple || trust.strictness == .strict }
+    var asksForStaple: Bool {
+        policy.requestsOCSPStaple || trust.revocation.demand == .require
+            || (trust.strictness == .strict && trust.revocation.demand == .ifPresent)
+    }
+    /// The smallest finite field for key exchange.
+    let diffieHellmanFloor: DiffieHellmanFloor
     /// Something of the owner's that goes with it.
     package let companion: (any Sendable)?
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
+    /// What a server staples; nil for nothing. OpenSSL keeps an unretained pointer to it.
+    public let staples: OCSPStapleShelf?
 
     /// Checks a configuration.
     ///
@@ -45,13 +52,15 @@ public final class TLSContext: Sendable {
     ///     type of key (EC, RSA, RSA-PSS, Ed25519, Ed448); the client's abilities choose.
     ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
     ///   - hosts: A server's virtual hosts, who answer instead of this context.
+    ///   - staples: Where a server takes OCSP responses from to staple; nil staples none.
     /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
     public convenience init(
         role: TLSRole,
         policy: TLSPolicy = TLSPolicy(),
         identities: [TLSIdentity] = [],
         trust: TrustPolicy = TrustPolicy(),
-        hosts: TLSHosts? = nil
+        hosts: TLSHosts? = nil,
+        staples: OCSPStapleShelf? = nil
     ) throws(TLSError) {
         try self.init(
             role: role,
@@ -59,7 +68,8 @@ public final class TLSContext: Sendable {
             identities: identities,
             trust: trust,
             hosts: hosts,
-            companion: nil
+            companion: nil,
+            staples: staples
         )
     }
 
@@ -70,7 +80,8 @@ public final class TLSContext: Sendable {
         identities: [TLSIdentity],
         trust: TrustPolicy,
         hosts: TLSHosts?,
-        companion: (any Sendable)?
+        companion: (any Sendable)?,
+        staples: OCSPStapleShelf? = nil
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
         let hasKeys = policy.decisions.contains(.presharedKey)
@@ -88,6 +99,7 @@ public final class TLSContext: Sendable {
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
+        diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false
@@ -95,6 +107,8 @@ public final class TLSContext: Sendable {
         try builder.setSessions(trust: trust)
         try builder.setDecisions(hosts: hosts)
         try builder.checkSuites(versions)
+        if role == .server, let staples { builder.setStaples(staples) }
+        self.staples = staples
         self.handle = handle
         self.role = role
         self.policy = policy

@@ -1,0 +1,19 @@
+// What a peer says never reaches the terminal uncleaned.
+
+/// Text of peers, made safe to print.
+enum Printable {
+    /// Replaces what could steer a terminal or turn text around: control and format characters.
+    static func text(_ text: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { scalar in
+                    switch scalar.properties.generalCategory {
+                    case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate:
+                        "\u{fffd}"
+                    default: scalar
+                    }
+                }
+            )
+        )
+    }
+}

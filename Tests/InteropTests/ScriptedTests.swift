@@ -1,0 +1,74 @@
+// Both our sides against Node, Python and Java: programs of ours in those languages, see ScriptedPeer.
+
+import Sockets
+import TLSTestKit
+import Testing
+
+extension InteropTests {
+    // Serialized: one process a language does all rows, see InteropTests.
+    @Suite("Node, Python and Java", .serialized, .peers)
+    struct ScriptedTests {
+        @Test(
+            "our client and their server agree, or refuse each other",
+            arguments: ScriptedLanguage.tested,
+            HandshakeRow.all
+        )
+        func server(_ language: ScriptedLanguage, _ row: HandshakeRow) async throws {
+            try await ScriptedServer(language).expectRow(row)
+        }
+
+        @Test(
+            "a fingerprint stands for authority and name",
+            arguments: ScriptedLanguage.tested,
+            HandshakeRow.versions
+        )
+        func fingerprints(_ language: ScriptedLanguage, _ version: ProtocolVersion) async throws {
+            try await ScriptedServer(language).expectFingerprints(version)
+        }
+
+        @Test(
+            "our listener and their client agree, or refuse each other",
+            arguments: ScriptedLanguage.tested,
+            HandshakeRow.all
+        )
+        func client(_ language: ScriptedLanguage, _ row: HandshakeRow) async throws {
+            try await ScriptedClient(language).expectRow(row)
+        }
+
+        @Test(
+            "what goes there comes back unchanged, in pieces of any size",
+            arguments: ScriptedRows.tested,
+            EchoRow.all
+        )
+        func echo(_ rows: ScriptedRows, _ row: EchoRow) async throws {
+            try await rows.expectEcho(row)
+        }
+
+        @Test(
+            "an answer comes behind our end",
+            arguments: ScriptedRows.tested,
+            HandshakeRow.versions
+        )
+        func ourHalfClose(_ rows: ScriptedRows, _ version: ProtocolVersion) async throws {
+            try await rows.expectOurHalfClose(version)
+        }
+
+        @Test(
+            "we send on behind the peer's end",
+            arguments: ScriptedRows.tested,
+            HandshakeRow.versions
+        )
+        func theirHalfClose(_ rows: ScriptedRows, _ version: ProtocolVersion) async throws {
+            try await rows.expectTheirHalfClose(version)
+        }
+
+        @Test(
+            "an end of TCP without close_notify is a cut",
+            arguments: ScriptedRows.tested,
+            HandshakeRow.versions
+        )
+        func cut(_ rows: ScriptedRows, _ version: ProtocolVersion) async throws {
+            try await rows.expectCut(version)
+        }
+    }
+}
