@@ -176,6 +176,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.checkClientIdentity?.function }
         set { callbacks.checkClientIdentity = newValue.map(TLSCallback.init) }
     }
+    /// What clients of TLS 1.2 are told to choose their preshared key by, up to 256 bytes; nil tells
+    /// nothing.
+    public var presharedKeyHint: String?
     /// An OCSP response in DER to staple from the start, about one of the identities, for as long as it
     /// is in date; nil by default.
     public var ocspResponse: [UInt8]?
@@ -224,6 +227,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         let policy = TLSPolicy { policy in
             policy.sessionIDContext = sessionIDContext
             policy.decisions = callbacks.decisions
+            policy.presharedKeyHint = presharedKeyHint
             policy.alpn = alpn
             policy.alpnRequired = alpnRequired
             policy.minimumVersion = minimumVersion
