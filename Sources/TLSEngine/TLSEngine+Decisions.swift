@@ -44,9 +44,11 @@ extension TLSEngine {
     ) throws(TLSError) -> Progress {
         var consumed = 0
         while let deliberation {
+            if !deliberation.hasConsideredSession { considerSession(deliberation) }
             guard deliberation.pending == nil else {
                 return Progress(consumed: consumed, wants: .decision)
             }
+            if deliberation.dropsSession { dropSession(deliberation) }
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
             }
@@ -190,6 +192,30 @@ extension TLSEngine {
         } catch {
             throw fail(with: error)
         }
+    }
+
+    // MARK: The server of a session
+
+    /// A client is about to offer a session, whose server shows no certificate then: asks about the one
+    /// that it has shown.
+    private func considerSession(_ deliberation: Deliberation) {
+        deliberation.hasConsideredSession = true
+        guard context.role == .client, deliberation.decisions.contains(.serverIdentity),
+            connection.hasPeerCertificate
+        else { return }
+        let identity = ServerIdentity(
+            servername: record?.expectedName?.text ?? "",
+            chain: connection.peerChain,
+            verifiedChain: [],
+            isResumed: true
+        )
+        _ = deliberation.ask(.serverIdentity, .serverIdentity(identity))
+    }
+
+    /// The owner does not want that server any more: it has to show itself in a full handshake.
+    private mutating func dropSession(_ deliberation: Deliberation) {
+        deliberation.dropsSession = false
+        connection.dropSession()
     }
 
     // MARK: The client's certificate
