@@ -56,6 +56,13 @@ static inline int cssl_secop_is_group(int operation) {
     return operation == SSL_SECOP_CURVE_SUPPORTED || operation == SSL_SECOP_CURVE_SHARED
         || operation == SSL_SECOP_CURVE_CHECK;
 }
+// How many bytes there are, when `keys` is NULL.
+static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
+    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
+}
+static inline int cssl_ctx_set_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
+    return (int)SSL_CTX_set_tlsext_ticket_keys(ctx, keys, count);
+}
 static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
     return SSL_CTX_set_max_cert_list(ctx, bytes);
 }

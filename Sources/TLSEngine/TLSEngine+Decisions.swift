@@ -49,6 +49,7 @@ extension TLSEngine {
                 return Progress(consumed: consumed, wants: .decision)
             }
             if deliberation.dropsSession { dropSession(deliberation) }
+            if record?.offered != nil { spendOffer() }
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
             }
@@ -200,13 +201,13 @@ extension TLSEngine {
     /// that it has shown.
     private func considerSession(_ deliberation: Deliberation) {
         deliberation.hasConsideredSession = true
-        guard context.role == .client, deliberation.decisions.contains(.serverIdentity),
-            connection.hasPeerCertificate
+        guard deliberation.decisions.contains(.serverIdentity), let record,
+            record.offered != nil, let kept = record.kept
         else { return }
         let identity = ServerIdentity(
-            servername: record?.expectedName?.text ?? "",
-            chain: connection.peerChain,
-            verifiedChain: [],
+            servername: record.expectedName?.text ?? "",
+            chain: kept.sent,
+            verifiedChain: kept.verified,
             isResumed: true
         )
         _ = deliberation.ask(.serverIdentity, .serverIdentity(identity))
@@ -215,7 +216,7 @@ extension TLSEngine {
     /// The owner does not want that server any more: it has to show itself in a full handshake.
     private mutating func dropSession(_ deliberation: Deliberation) {
         deliberation.dropsSession = false
-        connection.dropSession()
+        withholdOffer(because: .refusedByApplication)
     }
 
     // MARK: The client's certificate
@@ -250,8 +251,9 @@ extension TLSEngine {
         deliberation.isClientSettled = true
         let identity = ClientIdentity(
             servername: connection.servername,
-            chain: connection.peerChain,
-            verifiedChain: connection.isResumed ? [] : connection.verifiedChain,
+            chain: resumedChain?.sent ?? connection.peerChain,
+            verifiedChain: connection.isResumed
+                ? resumedChain?.verified ?? [] : connection.verifiedChain,
             isResumed: connection.isResumed
         )
         _ = deliberation.ask(.clientCertificate, .clientCertificate(identity))

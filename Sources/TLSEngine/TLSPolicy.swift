@@ -45,8 +45,11 @@ public struct TLSPolicy: Hashable, Sendable {
     public var alpnRequired = false
     /// Whether a server asks for a client certificate; `.none` by default.
     public var clientAuthentication: ClientAuthentication = .none
-    /// A name for the listener or virtual host; sessions are resumed only under the same one.
+    /// A name for the listener, virtual host or use; sessions are resumed only under the same one.
     public var sessionIDContext = ""
+    /// How long after a full handshake a session may be resumed, 1 s to 7 days in whole seconds; nil is
+    /// two hours for a server, and what the server says for a client.
+    public var sessionTimeout: Duration?
     /// Session tickets a server sends after a full handshake, 0...16; one by default.
     public var ticketCount = 1
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
@@ -73,6 +76,11 @@ public struct TLSPolicy: Hashable, Sendable {
     public init(_ configure: (inout TLSPolicy) throws -> Void) rethrows {
         try configure(&self)
     }
+}
+
+extension TLSPolicy {
+    /// The longest lifetime of a ticket, in seconds (RFC 8446 §4.6.1).
+    static let sessionTimeoutMax: Int64 = 604_800
 }
 
 /// What a peer may cost the engine.

@@ -191,11 +191,6 @@ extension SSLConnection {
     /// Whether there is a certificate of the peer, of this handshake or of the session's.
     var hasPeerCertificate: Bool { unsafe SSL_get0_peer_certificate(ssl) != nil }
 
-    /// Offers no session.
-    mutating func dropSession() {
-        _ = unsafe SSL_set_session(ssl, nil)
-    }
-
     /// Has the next step send session tickets (RFC 8446 §4.6.1).
     ///
     /// - Returns: Whether it will.
