@@ -28,6 +28,10 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     public static let clientCertificate = TLSDecisions(rawValue: 1 << 2)
     /// A client's: which certificate it shows; ``TLSQuestion/certificateChoice(_:)``.
     public static let certificateChoice = TLSDecisions(rawValue: 1 << 3)
+    /// A client's: whether a stapled OCSP response will do; ``TLSQuestion/ocspResponse(_:_:)``.
+    ///
+    /// Asks the server for one, and comes on top of what ``TrustPolicy/revocation`` makes of it.
+    public static let ocspResponse = TLSDecisions(rawValue: 1 << 5)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -43,6 +47,13 @@ public enum TLSQuestion: Sendable {
     /// Which certificate the server gets: ``TLSAnswer/present(_:)``, ``TLSAnswer/accept`` for the one
     /// of the context, or a refusal.
     case certificateChoice(CertificateRequest)
+    /// Whether the staple will do, as it came and as it was verified: ``TLSAnswer/accept`` or a
+    /// refusal.
+    ///
+    /// A staple that does not count is refused without a question, unless the trust policy does not
+    /// look at revocation or accepts anything: the second part is nil then. A server that staples
+    /// nothing raises no question either; see ``RevocationPolicy/Demand/require``.
+    case ocspResponse([UInt8], OCSPStaple?)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -51,6 +62,7 @@ public enum TLSQuestion: Sendable {
         case .serverIdentity: .serverIdentity
         case .clientCertificate: .clientCertificate
         case .certificateChoice: .certificateChoice
+        case .ocspResponse: .ocspResponse
         }
     }
 
@@ -58,7 +70,7 @@ public enum TLSQuestion: Sendable {
     public var phase: HandshakePhase {
         switch self {
         case .clientHello: .clientHello
-        case .serverIdentity: .certificate
+        case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice: .keyExchange
         }
@@ -72,6 +84,7 @@ public enum TLSQuestion: Sendable {
         case .clientCertificate: .accessDenied
         // OpenSSL has no other word for it.
         case .certificateChoice: .internalError
+        case .ocspResponse: .badCertificateStatusResponse
         }
     }
 }
@@ -105,7 +118,8 @@ public struct TLSRefusal: Error, Hashable, Sendable {
     /// The alert for the peer; nil for the usual one of the question.
     ///
     /// Some questions can be answered with some alerts only: of a refused server's certificate those
-    /// that judge one, of a refused choice of certificate none but internal_error.
+    /// that judge one, of a refused choice of certificate none but internal_error, of a refused staple
+    /// in TLS 1.3 none but bad_certificate_status_response.
     public var alert: Alert?
     /// Why, in one sentence for this side's error; the peer does not see it.
     public var reason: String
