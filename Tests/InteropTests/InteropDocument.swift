@@ -40,6 +40,9 @@ enum InteropDocument {
             "- *Fingerprints*: the right one lets a stranger in, a wrong one keeps a good one out.",
             "- *Finite fields*: TLS 1.2 over 2,048 bits is taken, less than `minDHSize` or the security",
             "  level refused.",
+            "- *Staples*: a good OCSP response is taken as evidence, one that says revoked refused with",
+            "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
+            "  staple none.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

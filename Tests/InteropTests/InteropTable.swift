@@ -26,6 +26,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case cut = "Cuts"
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
+    case staple = "Staples"
     case other = "Its own"
 }
 
@@ -60,6 +61,7 @@ struct InteropLine: Sendable {
 
     /// One that matches and one that does not, a version.
     private static let pins: Counts = [.fingerprints: 2 * once]
+    private static let staples: Counts = [.staple: StapleRow.all.count]
 
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
@@ -74,9 +76,18 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count]
             ),
-            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
+            InteropLine(
+                "nginx",
+                .client,
+                handshakes,
+                data,
+                [.cut: once, .other: 4 * once],
+                pins,
+                staples
+            ),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
             InteropLine(
                 "gnutls-serv",
@@ -85,6 +96,7 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count]
             ),
         ] + scripted(.client) + [
@@ -93,10 +105,18 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3]
+                [.end: 2 * once, .cut: once, .other: once + 3],
+                staples
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once]),
-            InteropLine("gnutls-cli", .listener, handshakes, data, [.halfClose: once, .cut: once]),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], staples),
+            InteropLine(
+                "gnutls-cli",
+                .listener,
+                handshakes,
+                data,
+                [.halfClose: once, .cut: once],
+                staples
+            ),
         ] + scripted(.listener)
 
     private static func scripted(_ side: Side) -> [InteropLine] {
