@@ -17,6 +17,10 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case chain
     /// The engine as client, fed what a server says, altered.
     case client
+    /// A ClientHello, taken apart without OpenSSL.
+    case hello
+    /// OCSP responses and revocation lists.
+    case revocation
     /// The engine as server, fed what a client says, altered.
     case server
 
@@ -35,6 +39,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try fuzzCertificate(input, materials)
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
+        case .hello: fuzzHello(input)
+        case .revocation: try fuzzRevocation(input, materials)
         case .server: try fuzzEngine(.server, input, materials)
         }
     }
@@ -47,6 +53,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try certificateSeeds(materials)
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()
+        case .hello: try helloSeeds(materials)
+        case .revocation: try revocationSeeds(materials)
         }
     }
 }

@@ -62,7 +62,9 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
 /// Answers for a listener.
 final class ListenerDecider: TLSDecider, @unchecked Sendable {
     private let tls: TLSSocketListenerInit
-    private let contexts = ContextCache<TLSSocketListenerInit>(limit: 1024)
+    /// The most configurations of chosen hosts that are kept; the oldest goes.
+    static let contextsMax = 1024
+    private let contexts = ContextCache<TLSSocketListenerInit>(limit: contextsMax)
 
     /// Nil when there is nothing to decide.
     init?(_ tls: TLSSocketListenerInit, executor: (any TaskExecutor)?) {

@@ -168,8 +168,9 @@ extension TLSEngine {
         if let host = hello.servername.flatMap(hosts.context(for:)) {
             try restart(as: host)
         } else if !hosts.admitsStrangers(to: context) {
-            let (error, alert) = hosts.refusal(of: hello.servername)
-            deliberation?.refuse(error, alert)
+            // missing_extension would be the word without a name (RFC 8446 §9.2), but the version, of
+            // which that is, is not chosen yet.
+            deliberation?.refuse(hosts.refusal(of: hello.servername), .unrecognizedName)
         }
     }
 

@@ -17,7 +17,7 @@ public struct TLSHosts: Sendable {
         /// It gets the server's own context in any case. Applications then check that the host a
         /// request is for is the servername of its connection.
         case always
-        /// It is refused: unrecognized_name, or missing_extension without a name (RFC 8446 §9.2).
+        /// It is refused, by the alert unrecognized_name.
         case never
     }
 
@@ -91,25 +91,23 @@ public struct TLSHosts: Sendable {
     }
 
     /// Why a client is refused that names none of the hosts.
-    func refusal(of servername: String?) -> (error: TLSError, alert: Alert) {
+    func refusal(of servername: String?) -> TLSError {
         guard let servername else {
-            let error = TLSError(
+            return TLSError(
                 .unknownServername,
                 phase: .clientHello,
                 detail: "the client sent no servername",
                 hint: "Let the fallback of the hosts admit such clients, if they are to come in"
             )
-            return (error, .missingExtension)
         }
         // Only a name is repeated: what else came may hold anything.
         let name = (try? ServerName(servername))?.text ?? "a name that no host can have"
-        let error = TLSError(
+        return TLSError(
             .unknownServername,
             phase: .clientHello,
             detail: name,
             hint: "Add the host, or let the fallback of the hosts admit such clients"
         )
-        return (error, .unrecognizedName)
     }
 }
 

@@ -12,7 +12,7 @@ struct CurlClient: ForeignClient {
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         let address = settings.address
         // An address is verified, and not sent.
-        let host = settings.sendsName ? Authorities.host : address.address
+        let host = settings.sendsName ? settings.host : address.address
         let words = request.start.split(separator: " ")
         var arguments = [
             "--silent", "--show-error", "--disable", "--noproxy", "*", "--http1.1",

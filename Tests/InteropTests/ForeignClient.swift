@@ -8,8 +8,10 @@ import Testing
 struct ClientSettings: Sendable {
     /// Where its files lie, and where it may put its own.
     let directory: String
-    /// Where to connect to; the name to send and to verify is ``Authorities/host``.
+    /// Where to connect to; the name to send and to verify is ``host``.
     let address: SocketAddress
+    /// The name it asks for.
+    var host = Authorities.host
     /// The root it trusts.
     let root: String
     /// The only version it speaks.

@@ -32,9 +32,9 @@ struct GnuTLSClient: ForeignClient {
         var arguments = [
             "--port", "\(settings.address.port)", "--logfile", "/dev/stderr",
             "--priority", "NORMAL:-VERS-ALL:+VERS-\(version)",
-            "--x509cafile", settings.root, "--verify-hostname", Authorities.host,
+            "--x509cafile", settings.root, "--verify-hostname", settings.host,
         ]
-        arguments += settings.sendsName ? ["--sni-hostname", Authorities.host] : ["--disable-sni"]
+        arguments += settings.sendsName ? ["--sni-hostname", settings.host] : ["--disable-sni"]
         for name in settings.protocols { arguments += ["--alpn", name] }
         if let certificate = settings.certificate {
             arguments += ["--x509certfile", certificate.chain, "--x509keyfile", certificate.key]

@@ -27,6 +27,8 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
     case staple = "Staples"
+    case hosts = "Virtual hosts"
+    case decisions = "Decisions"
     case other = "Its own"
 }
 
@@ -63,6 +65,9 @@ struct InteropLine: Sendable {
     private static let pins: Counts = [.fingerprints: 2 * once]
     private static let staples: Counts = [.staple: StapleRow.all.count]
 
+    /// Each kind of host a version.
+    private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -77,7 +82,8 @@ struct InteropLine: Sendable {
                 [.end: 2 * once, .cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count],
+                [.decisions: 4 * once]
             ),
             InteropLine(
                 "nginx",
@@ -106,15 +112,18 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3],
-                staples
+                staples,
+                hosts,
+                [.decisions: 2 * once]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once], staples),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
             InteropLine(
                 "gnutls-cli",
                 .listener,
                 handshakes,
                 data,
                 [.halfClose: once, .cut: once],
+                hosts,
                 staples
             ),
         ] + scripted(.listener)

@@ -13,13 +13,13 @@ struct OpenSSLClient: ForeignClient {
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         var arguments = [
             "s_client", "-connect", settings.address.description, "-verify_hostname",
-            Authorities.host,
+            settings.host,
             "-CAfile", settings.root, "-no-CApath", "-no-CAstore", "-verify_return_error",
             settings.version == .tls12 ? "-tls1_2" : "-tls1_3",
         ]
         arguments += manner
         arguments +=
-            settings.sendsName ? ["-servername", Authorities.host] : ["-noservername"]
+            settings.sendsName ? ["-servername", settings.host] : ["-noservername"]
         if !settings.protocols.isEmpty {
             arguments += ["-alpn", settings.protocols.joined(separator: ",")]
         }

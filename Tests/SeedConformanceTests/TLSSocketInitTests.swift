@@ -245,6 +245,35 @@ import Testing
         #expect(try silent.clientTLS().report.ocspResponse == nil)
     }
 
+    @Test("a callback decides about the server in the name's place; by default the name does")
+    func checkServerIdentity() async throws {
+        #expect(defaults.checkServerIdentity == nil)
+        for version: ProtocolVersion in [.tls12, .tls13] {
+            let pair = try await Pair(
+                .tls,
+                client: {
+                    $0.maximumVersion = version
+                    $0.minimumVersion = version
+                    $0.servername = "b.test"
+                    $0.checkServerIdentity = { _, _ in }
+                }
+            )
+            #expect(try pair.clientTLS().verificationStatus == "ok")
+            let error = await #expect(throws: SocketError.self) {
+                try await Pair(
+                    .tls,
+                    client: {
+                        $0.maximumVersion = version
+                        $0.minimumVersion = version
+                        $0.checkServerIdentity = { _, _ in throw TLSRefusal("not this one") }
+                    }
+                )
+            }
+            #expect(error?.code == .refusedByApplication)
+            #expect(error?.tls?.detail == "not this one")
+        }
+    }
+
     /// A pair whose listener demands a certificate of the authority.
     private func pairWithClientCertificate(
         _ configure: (inout SocketInit) throws -> Void

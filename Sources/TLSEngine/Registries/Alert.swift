@@ -52,8 +52,6 @@ public struct Alert: Hashable, Sendable {
     public static let protocolVersion = Alert(70)
     /// Something went wrong at the sender, not the peer.
     public static let internalError = Alert(80)
-    /// An extension that has to be there is not, for example the servername (RFC 8446 §9.2).
-    public static let missingExtension = Alert(109)
     /// No host of this name here (RFC 6066 §3).
     public static let unrecognizedName = Alert(112)
     /// A client certificate is demanded.
