@@ -24,6 +24,7 @@ extension ForeignServer {
     /// - Parameters:
     ///   - row: What is stapled.
     ///   - stapling: Makes the server that staples a file.
+    /// - Throws: ``ForeignFailure`` when the server cannot run.
     static func expectStaple(_ row: StapleRow, stapling: (String) -> Self) async throws {
         let authorities = try Authorities.shared.get()
         let directory = try TemporaryDirectory()
@@ -74,6 +75,7 @@ extension ForeignClient {
     /// - Parameters:
     ///   - row: Whether there is one.
     ///   - expect: Looks at what the client made of it, given the response.
+    /// - Throws: ``ForeignFailure`` when the client cannot run.
     func expectStaple(
         _ row: StapleRow,
         _ expect: (ClientResult, [UInt8]?, ClientSettings) throws -> Void

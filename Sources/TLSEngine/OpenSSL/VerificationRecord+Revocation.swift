@@ -116,8 +116,10 @@ extension VerificationRecord {
 // MARK: The owner's word
 
 extension VerificationRecord {
-    /// Has the owner asked about the staple of TLS 1.2, once this side's flight is complete, which the
-    /// server does not get before. In TLS 1.3 the owner was asked with the certificate.
+    /// Has the owner asked about the staple of TLS 1.2, once this side's flight is complete.
+    ///
+    /// The server does not get that before the answer. In TLS 1.3 the owner was asked with the
+    /// certificate.
     func askForStaple(_ ssl: OpaquePointer, _ response: [UInt8]?) {
         guard let deliberation, deliberation.decisions.contains(.ocspResponse), let response,
             unsafe SSL_version(ssl) < TLS1_3_VERSION
