@@ -81,6 +81,12 @@ public struct TLSSocketInit: Hashable, Sendable {
         get { callbacks.checkServerIdentity?.function }
         set { callbacks.checkServerIdentity = newValue.map(TLSCallback.init) }
     }
+    /// Decides whether the server's stapled OCSP response will do, which is asked for then; nil leaves it
+    /// to ``trust`` (seed `ocsp`).
+    public var ocsp: OCSPCallback? {
+        get { callbacks.ocsp?.function }
+        set { callbacks.ocsp = newValue.map(TLSCallback.init) }
+    }
     /// Chooses the certificate when the server asks for one; nil shows ``identity``, or that of ``key``
     /// and ``cert``.
     public var chooseIdentity: IdentityChoiceCallback? {
