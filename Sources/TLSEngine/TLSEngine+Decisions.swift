@@ -26,9 +26,10 @@ extension TLSEngine {
             )
         }
         try deliberation.take(answer)
+        if case .presharedKey(let request) = question { return try settle(request, answer) }
         guard case .clientHello(let hello) = question else { return }
         switch answer {
-        case .accept, .present, .use(nil, _): try settle(hello)
+        case .accept, .present, .presharedKey, .use(nil, _): try settle(hello)
         case .use(let chosen?, _): try restart(as: chosen)
         case .refuse: deliberation.isHelloSettled = true
         }
@@ -50,6 +51,9 @@ extension TLSEngine {
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
             }
+            if let keys = deliberation.presharedKeys, try mustAskFirst(deliberation, keys) {
+                continue
+            }
             let before = output.count
             let (outcome, wasReplay) = try advance(
                 deliberation,
@@ -61,11 +65,18 @@ extension TLSEngine {
                 try consider(deliberation)
                 continue
             }
+            if let keys = deliberation.presharedKeys,
+                try mustAsk(deliberation, keys, behind: outcome)
+            {
+                continue
+            }
             guard deliberation.pending == nil else { continue }
-            if outcome != .failed, mustWithhold(deliberation, before, output.count) {
+            if outcome != .failed,
+                deliberation.isWithholding || mustWithhold(deliberation, before, output.count)
+            {
                 deliberation.withheld += output.removeEnd(from: before)
-                if outcome == .wantsOutput { continue }
-                askBehindFlight(deliberation)
+                deliberation.isWithholding = outcome == .wantsOutput
+                if outcome != .wantsOutput { askBehindFlight(deliberation) }
                 continue
             }
             switch outcome {
@@ -98,7 +109,13 @@ extension TLSEngine {
             return (outcome, true)
         }
         let keepsHello = deliberation.keepsHello && connection.isClientHelloDue
-        let (outcome, taken) = try takeHandshake(ciphertext, &output)
+        let admitted = deliberation.presharedKeys?.admit(ciphertext) ?? ciphertext.count
+        let (outcome, taken) = try takeHandshake(ciphertext.extracting(..<admitted), &output)
+        // A byte that was held back counts only once all before it was taken.
+        deliberation.presharedKeys?.note(
+            ciphertext.extracting(..<taken),
+            heldBack: ciphertext.extracting((taken == admitted ? taken : ciphertext.count)...)
+        )
         if keepsHello {
             for place in 0..<taken { deliberation.helloRecords.append(ciphertext[place]) }
         }
@@ -129,9 +146,11 @@ extension TLSEngine {
             }
             throw fail(with: error)
         }
+        guard !deliberation.isWithholding else { return output.freeCapacity > 0 }
         let count = min(output.freeCapacity, deliberation.withheld.count)
         for byte in deliberation.withheld.prefix(count) { output.append(byte) }
         deliberation.withheld.removeFirst(count)
+        if count > 0 { deliberation.saysNoInTheClear = false }
         return deliberation.withheld.isEmpty
     }
 
@@ -220,8 +239,9 @@ extension TLSEngine {
         deliberation.isClientSettled = true
         let identity = ClientIdentity(
             servername: connection.servername,
-            chain: connection.peerChain,
-            verifiedChain: connection.isResumed ? [] : connection.verifiedChain,
+            chain: resumedChain?.sent ?? connection.peerChain,
+            verifiedChain: connection.isResumed
+                ? resumedChain?.verified ?? [] : connection.verifiedChain,
             isResumed: connection.isResumed
         )
         _ = deliberation.ask(.clientCertificate, .clientCertificate(identity))
@@ -232,16 +252,13 @@ extension TLSEngine {
     ///
     /// - Returns: Whether nothing is left.
     private mutating func isAtEnd(_ deliberation: Deliberation) -> Bool {
-        // What was withheld of TLS 1.2 may have gone by now: a "no" would have been said before.
-        deliberation.saysNoInTheClear = false
-        guard context.role == .server, deliberation.decisions.contains(.clientCertificate),
-            connection.version == .tls13
-        else { return true }
+        guard context.role == .server else { return isServerSettled(deliberation) }
+        guard deliberation.decisions.contains(.clientCertificate) else { return true }
         if !deliberation.isClientSettled, connection.hasPeerCertificate {
             askForClient(deliberation)
             return false
         }
-        guard !deliberation.hasSentTickets else { return true }
+        guard connection.version == .tls13, !deliberation.hasSentTickets else { return true }
         deliberation.hasSentTickets = true
         // OpenSSL gives one for a resumed session, and none to a client that could not use it.
         guard takesTickets(deliberation) else { return true }

@@ -26,6 +26,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case cut = "Cuts"
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
+    case resumption = "Resumption"
     case staple = "Staples"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
@@ -82,7 +83,7 @@ struct InteropLine: Sendable {
                 [.end: 2 * once, .cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count],
+                [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once]
             ),
             InteropLine(
@@ -90,7 +91,7 @@ struct InteropLine: Sendable {
                 .client,
                 handshakes,
                 data,
-                [.cut: once, .other: 4 * once],
+                [.cut: once, .other: 4 * once, .resumption: 4 * once],
                 pins,
                 staples
             ),
@@ -103,7 +104,7 @@ struct InteropLine: Sendable {
                 [.cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once]
             ),
         ] + scripted(.client) + [
             InteropLine(
@@ -111,10 +112,10 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3],
+                [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
                 staples,
                 hosts,
-                [.decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once]
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
             InteropLine(
@@ -122,7 +123,7 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.halfClose: once, .cut: once],
+                [.halfClose: once, .cut: once, .resumption: 2 * once],
                 hosts,
                 staples
             ),
@@ -136,7 +137,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.halfClose: 2 * once, .cut: once],
-                side == .client ? pins : [:]
+                side == .client ? pins : [:],
+                $0 == .node ? [.resumption: once] : [:]
             )
         }
     }

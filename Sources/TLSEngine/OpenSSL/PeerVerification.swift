@@ -24,6 +24,20 @@ final class VerificationRecord {
     var refusedChain: [Certificate] = []
     /// What the pins said; nil without pins, and before they were asked.
     var pinVerdict: PinVerdict?
+    /// Whom a client connects to.
+    var sessionPeer: SessionPeer?
+    /// The session that a client is about to offer.
+    var offered: TLSSession?
+    /// Why a session that was given is not offered.
+    var withheld: SessionObstacle?
+    /// The chain of the session that may be resumed; counts only if it is.
+    var kept: KeptChain?
+    /// When the staple behind that session is over.
+    var stapleExpires: UnixTime?
+    /// How long a server lets a client's certificate count.
+    var sessionTimeout: Duration?
+    /// The sessions that came, when somebody asked for them.
+    var inbox: SessionInbox?
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
     /// The most bytes of a staple; nil for a server, which gets none.
@@ -35,7 +49,7 @@ final class VerificationRecord {
     /// The staple, once it was verified.
     var staple: OCSPStapleBox?
     /// Where the owner decides; nil where it does not.
-    let deliberation: Deliberation?
+    var deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
@@ -63,6 +77,11 @@ final class VerificationRecord {
     ///   - choice: The server's application protocol; nil for none.
     /// - Returns: Whether the handshake goes on.
     func judge(_ store: OpaquePointer, applicationProtocol choice: String?) -> Bool {
+        if let problem = unsafe presharedKeyProblem(store) {
+            refusal = problem
+            unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+            return false
+        }
         guard unsafe judgeChain(store) else { return false }
         guard let problem = protocolRule?.problem(with: choice) else { return true }
         refusal = problem
