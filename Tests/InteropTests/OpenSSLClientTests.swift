@@ -7,10 +7,10 @@ import Testing
 
 struct OpenSSLClient: ForeignClient {
     let name = "openssl s_client"
-    /// Further arguments.
-    var options: [String] = []
     /// Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
     var manner = ["-quiet"]
+    /// Further arguments.
+    var options: [String] = []
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         var arguments = [

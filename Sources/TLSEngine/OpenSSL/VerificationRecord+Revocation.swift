@@ -159,7 +159,7 @@ extension Deliberation {
             unsafe cssl_set_retry_verify(ssl)
             return 1
         // Refused at the end of the flight, where there is an alert for it (RFC 6066 §8).
-        case .accept, .refuse, .use, .present, .presharedKey: return 1
+        case .some: return 1
         }
     }
 }
