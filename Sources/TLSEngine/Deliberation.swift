@@ -55,6 +55,8 @@ final class Deliberation {
     var questionBehindFlight: TLSQuestion?
     /// The flight, as far as it was produced.
     var withheld: [UInt8] = []
+    /// The flight is still being produced: nothing of it leaves.
+    var isWithholding = false
     /// A "no" is said in the clear, since the peer has got nothing yet that was not.
     var saysNoInTheClear = false
 

@@ -62,10 +62,12 @@ extension TLSEngine {
                 continue
             }
             guard deliberation.pending == nil else { continue }
-            if outcome != .failed, mustWithhold(deliberation, before, output.count) {
+            if outcome != .failed,
+                deliberation.isWithholding || mustWithhold(deliberation, before, output.count)
+            {
                 deliberation.withheld += output.removeEnd(from: before)
-                if outcome == .wantsOutput { continue }
-                askBehindFlight(deliberation)
+                deliberation.isWithholding = outcome == .wantsOutput
+                if outcome != .wantsOutput { askBehindFlight(deliberation) }
                 continue
             }
             switch outcome {
@@ -129,9 +131,11 @@ extension TLSEngine {
             }
             throw fail(with: error)
         }
+        guard !deliberation.isWithholding else { return output.freeCapacity > 0 }
         let count = min(output.freeCapacity, deliberation.withheld.count)
         for byte in deliberation.withheld.prefix(count) { output.append(byte) }
         deliberation.withheld.removeFirst(count)
+        if count > 0 { deliberation.saysNoInTheClear = false }
         return deliberation.withheld.isEmpty
     }
 
@@ -233,16 +237,13 @@ extension TLSEngine {
     ///
     /// - Returns: Whether nothing is left.
     private mutating func isAtEnd(_ deliberation: Deliberation) -> Bool {
-        // What was withheld of TLS 1.2 may have gone by now: a "no" would have been said before.
-        deliberation.saysNoInTheClear = false
         guard context.role == .server else { return isServerSettled(deliberation) }
-        guard deliberation.decisions.contains(.clientCertificate), connection.version == .tls13
-        else { return true }
+        guard deliberation.decisions.contains(.clientCertificate) else { return true }
         if !deliberation.isClientSettled, connection.hasPeerCertificate {
             askForClient(deliberation)
             return false
         }
-        guard !deliberation.hasSentTickets else { return true }
+        guard connection.version == .tls13, !deliberation.hasSentTickets else { return true }
         deliberation.hasSentTickets = true
         // OpenSSL gives one for a resumed session, and none to a client that could not use it.
         guard takesTickets(deliberation) else { return true }

@@ -494,6 +494,11 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        if deliberation != nil {
+            connection.uninstallDeliberation()
+            record?.deliberation = nil
+            deliberation = nil
+        }
         budget.begin(connection.messagesReceived)
         if record?.kept != nil { adoptResumedVerdict() }
         guard context.role == .client,

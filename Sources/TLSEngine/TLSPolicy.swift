@@ -104,7 +104,9 @@ public struct TLSLimits: Hashable, Sendable {
     public var postHandshakeMessages = 64
     /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
     public var dataPerPostHandshakeMessage = 16384
-    /// Bytes of a stapled OCSP response; 16 KiB by default. OpenSSL takes no more in TLS 1.2.
+    /// Bytes of a stapled OCSP response; 16 KiB by default.
+    ///
+    /// OpenSSL takes no more in TLS 1.2.
     public var ocspResponseBytes = 16384
 
     /// Makes the default limits.

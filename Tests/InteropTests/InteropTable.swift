@@ -109,7 +109,7 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
                 hosts,
-                [.decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once]
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
             InteropLine(

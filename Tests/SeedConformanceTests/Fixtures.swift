@@ -44,6 +44,8 @@ func makeListener(
     _ configure: (inout SocketListenerInit) throws -> Void = { _ in }
 ) throws -> SocketListener {
     var options = SocketListenerInit(type: type, local: loopback)
+    // As for clients: who decides may wait long for a thread while other suites compute.
+    options.limits.handshake = .seconds(60)
     if type == .tls { options.identity = try Authority.shared().server }
     try configure(&options)
     return try SocketListener(options)

@@ -344,7 +344,7 @@ private struct HostCredentials: Sendable {
     func simulation() throws {
         var server = SocketListenerInit(type: .tls, local: loopback, identity: credentials.own)
         server.hosts = [TLSVirtualHost("a.test", identities: credentials.a) { $0.alpn = ["h2"] }]
-        var client = SocketInit(type: .tls, remote: SocketAddress("a.test", port: 443))
+        var client = SocketInit(type: .tls, remote: SocketAddress("a.test", port: 0))
         client.trust = TrustPolicy(anchors: credentials.anchors)
         client.alpn = ["h2"]
         let simulation = try TLSSimulation(client, with: server)

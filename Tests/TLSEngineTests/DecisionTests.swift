@@ -153,6 +153,40 @@ struct DecisionTests {
         #expect(pair.client.engine.report.tickets.count == count)
     }
 
+    @Test("a server without tickets refuses by its alert too", arguments: versions)
+    func refusalWithoutTickets(version: ProtocolVersion) throws {
+        let pair = try EnginePair(
+            client: fixtures.client(identities: [fixtures.clientIdentity]) {
+                $0.allowOnly(version)
+            },
+            server: fixtures.server {
+                $0.clientAuthentication = .require
+                $0.decisions = .clientCertificate
+                $0.ticketCount = 0
+            }
+        )
+        pair.settle()
+        try pair.answer(.server, .refuse(TLSRefusal("no")))
+        #expect(pair.errors[.client]?.alert == .accessDenied)
+        #expect(pair.client.engine.report.tickets == [])
+    }
+
+    @Test("in memory that holds little, everything that was withheld goes out", arguments: versions)
+    func narrow(version: ProtocolVersion) throws {
+        for capacity in [64, 100, 1000] {
+            let pair = try pair(Decision.all[2], version)
+            pair.outputCapacity = capacity
+            pair.settle()
+            try pair.answer(.server, .accept)
+            try pair.expectDataFlows()
+            let refused = try self.pair(Decision.all[2], version)
+            refused.outputCapacity = capacity
+            refused.settle()
+            try refused.answer(.server, .refuse(TLSRefusal("no")))
+            #expect(refused.errors[.client]?.alert == .accessDenied)
+        }
+    }
+
     @Test("a client without a certificate is not asked about", arguments: versions)
     func anonymous(version: ProtocolVersion) throws {
         let pair = try EnginePair(

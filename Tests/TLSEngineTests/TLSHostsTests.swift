@@ -308,7 +308,11 @@ struct TLSHostsTests {
                 $0.alpn = own
                 $0.decisions = .clientHello
             }
-            for other in [nil, try fixtures.server(.rsa2048) { $0.alpn = ["http/1.1"] }] {
+            let others = [
+                nil, try fixtures.server(.rsa2048) { $0.alpn = ["http/1.1"] },
+                try fixtures.server(.rsa2048),
+            ]
+            for other in others {
                 let pair = try EnginePair(
                     client: fixtures.client {
                         $0.allowOnly(version)

@@ -20,8 +20,8 @@ extension SSLContextBuilder {
             let mark = unsafe UnsafeMutableRawPointer(bitPattern: policy.alpnRequired ? 1 : 0)
             unsafe SSL_CTX_set_client_hello_cb(context, considerClientHello, mark)
         }
-        // Also without protocols of its own, since an answer may bring some.
-        if policy.alpn.isEmpty, policy.decisions.contains(.clientHello) {
+        // Also without protocols of its own: whoever chose this context may bring some.
+        if policy.alpn.isEmpty {
             unsafe SSL_CTX_set_alpn_select_cb(context, selectApplicationProtocol, nil)
         }
         guard policy.decisions.contains(.clientCertificate) else { return }
@@ -175,6 +175,11 @@ extension SSLConnection {
         }
         // Tickets of TLS 1.3 go out behind the owner's "yes"; TLS 1.2 has no number of them.
         if !deliberation.isClientSettled { _ = unsafe cssl_set_num_tickets(ssl, 0) }
+    }
+
+    /// Forgets the decisions, which are all made.
+    mutating func uninstallDeliberation() {
+        unsafe SSL_set_ex_data(ssl, Callbacks.deliberationIndex, nil)
     }
 
     /// Whether OpenSSL takes the handshake for done.

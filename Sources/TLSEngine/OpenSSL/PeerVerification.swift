@@ -49,7 +49,7 @@ final class VerificationRecord {
     /// The staple, once it was verified.
     var staple: OCSPStapleBox?
     /// Where the owner decides; nil where it does not.
-    let deliberation: Deliberation?
+    var deliberation: Deliberation?
 
     init(
         trust: TrustPolicy,
