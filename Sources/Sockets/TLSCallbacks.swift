@@ -100,12 +100,14 @@ struct TLSCallback<Function: Sendable>: Hashable, Sendable {
 struct ClientCallbacks: Hashable, Sendable {
     var checkServerIdentity: TLSCallback<ServerIdentityCallback>?
     var chooseIdentity: TLSCallback<IdentityChoiceCallback>?
+    var presharedKey: TLSCallback<PresharedKeyCallback>?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
         if checkServerIdentity != nil { decisions.insert(.serverIdentity) }
         if chooseIdentity != nil { decisions.insert(.certificateChoice) }
+        if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }
 }
@@ -114,6 +116,7 @@ struct ClientCallbacks: Hashable, Sendable {
 struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
+    var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
     // Not asked by a handshake: see `StapleKeeper`.
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
@@ -123,6 +126,7 @@ struct ListenerCallbacks: Hashable, Sendable {
         var decisions: TLSDecisions = []
         if chooseHost != nil { decisions.insert(.clientHello) }
         if checkClientIdentity != nil { decisions.insert(.clientCertificate) }
+        if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }
 }

@@ -49,6 +49,9 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
         case .certificateChoice(let request):
             guard let choose = callbacks.chooseIdentity else { break }
             return .present(try await choose.function(request))
+        case .presharedKey(let request):
+            guard let give = callbacks.presharedKey else { break }
+            return try await give.answer(request)
         case .clientHello, .clientCertificate: break
         }
         return try await super.answer(question, place)
@@ -84,6 +87,10 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             guard let check = callbacks?.checkClientIdentity else { break }
             try await check.function(identity, place.remote)
             return .accept
+        case .presharedKey(let request):
+            let callbacks = place.context.companion as? ListenerCallbacks
+            guard let give = callbacks?.presharedKey else { break }
+            return try await give.answer(request)
         case .serverIdentity, .certificateChoice: break
         }
         return try await super.answer(question, place)

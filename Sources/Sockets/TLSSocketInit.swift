@@ -87,6 +87,9 @@ public struct TLSSocketInit: Hashable, Sendable {
         get { callbacks.chooseIdentity?.function }
         set { callbacks.chooseIdentity = newValue.map(TLSCallback.init) }
     }
+    /// Whether a connection without a preshared key fails: once ``presharedKey`` has given one, by
+    /// default.
+    public var presharedKeyDemand = PresharedKeyDemand.onceGiven
     /// The closures, in a form that can be compared.
     var callbacks = ClientCallbacks()
 
@@ -109,6 +112,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
             policy.decisions = callbacks.decisions
+            policy.presharedKeyDemand = presharedKeyDemand
         }
     }
 

@@ -500,6 +500,10 @@ public struct TLSEngine: ~Copyable {
             deliberation = nil
         }
         budget.begin(connection.messagesReceived)
+        if let problem = settlePresharedKeys() {
+            _ = withWindows(Span(), &output) { $0.shutdown() }
+            throw fail(with: problem)
+        }
         if record?.kept != nil { adoptResumedVerdict() }
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(

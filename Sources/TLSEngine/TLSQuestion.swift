@@ -28,6 +28,10 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     public static let clientCertificate = TLSDecisions(rawValue: 1 << 2)
     /// A client's: which certificate it shows; ``TLSQuestion/certificateChoice(_:)``.
     public static let certificateChoice = TLSDecisions(rawValue: 1 << 3)
+    /// Both sides': which preshared key is used; ``TLSQuestion/presharedKey(_:)``.
+    ///
+    /// A server with it needs no identity.
+    public static let presharedKey = TLSDecisions(rawValue: 1 << 4)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -43,6 +47,9 @@ public enum TLSQuestion: Sendable {
     /// Which certificate the server gets: ``TLSAnswer/present(_:)``, ``TLSAnswer/accept`` for the one
     /// of the context, or a refusal.
     case certificateChoice(CertificateRequest)
+    /// Which preshared key is used: ``TLSAnswer/presharedKey(_:)``, ``TLSAnswer/accept`` for none, or a
+    /// refusal.
+    case presharedKey(PresharedKeyRequest)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -51,6 +58,7 @@ public enum TLSQuestion: Sendable {
         case .serverIdentity: .serverIdentity
         case .clientCertificate: .clientCertificate
         case .certificateChoice: .certificateChoice
+        case .presharedKey: .presharedKey
         }
     }
 
@@ -61,6 +69,7 @@ public enum TLSQuestion: Sendable {
         case .serverIdentity: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice: .keyExchange
+        case .presharedKey(let request): request.phase
         }
     }
 
@@ -72,6 +81,7 @@ public enum TLSQuestion: Sendable {
         case .clientCertificate: .accessDenied
         // OpenSSL has no other word for it.
         case .certificateChoice: .internalError
+        case .presharedKey: .handshakeFailure
         }
     }
 }
@@ -87,6 +97,8 @@ public enum TLSAnswer: Sendable {
     case use(TLSContext?, applicationProtocols: [String]? = nil)
     /// This certificate is shown; nil shows none.
     case present(TLSIdentity?)
+    /// This preshared key is used; nil knows none.
+    case presharedKey(PresharedKeyInfo?)
 
     /// Whether it says something about a kind of question.
     func fits(_ question: TLSQuestion) -> Bool {
@@ -94,7 +106,8 @@ public enum TLSAnswer: Sendable {
         case (.accept, _), (.refuse, _): true
         case (.use(let context, _), .clientHello): context?.role != .client
         case (.present, .certificateChoice): true
-        case (.use, _), (.present, _): false
+        case (.presharedKey, .presharedKey): true
+        case (.use, _), (.present, _), (.presharedKey, _): false
         }
     }
 }

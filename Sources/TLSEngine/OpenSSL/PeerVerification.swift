@@ -77,6 +77,11 @@ final class VerificationRecord {
     ///   - choice: The server's application protocol; nil for none.
     /// - Returns: Whether the handshake goes on.
     func judge(_ store: OpaquePointer, applicationProtocol choice: String?) -> Bool {
+        if let problem = unsafe presharedKeyProblem(store) {
+            refusal = problem
+            unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION)
+            return false
+        }
         guard unsafe judgeChain(store) else { return false }
         guard let problem = protocolRule?.problem(with: choice) else { return true }
         refusal = problem

@@ -86,7 +86,8 @@ public final class TLSContext: Sendable {
         staples: OCSPStapleShelf? = nil
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
-        guard role == .client || !identities.isEmpty else {
+        let hasKeys = policy.decisions.contains(.presharedKey)
+        guard role == .client || !identities.isEmpty || hasKeys else {
             throw TLSError(.identityMissing, hint: "Give a certificate chain and its key")
         }
         ErrorQueue.clear()
