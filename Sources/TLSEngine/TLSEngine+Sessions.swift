@@ -95,25 +95,16 @@ extension TLSEngine {
         guard session.isSingleUse, let ticket = session.ticket, !SpentSessions.spend(ticket) else {
             return
         }
-        _ = connection.offer(nil)
-        record.kept = nil
-        record.stapleExpires = nil
-        record.withheld = .used
+        withholdOffer(because: .used)
     }
 
-    /// Whether the owner has said that a server is who it should be, also where it showed no certificate
-    /// since a session was resumed; asks if not.
-    func isServerSettled(_ deliberation: Deliberation) -> Bool {
-        guard deliberation.decisions.contains(.serverIdentity), let kept = resumedChain else {
-            return true
-        }
-        let identity = ServerIdentity(
-            servername: record?.expectedName?.text ?? "",
-            chain: kept.sent,
-            verifiedChain: kept.verified,
-            isResumed: true
-        )
-        return deliberation.ask(.serverIdentity, .serverIdentity(identity)) != nil
+    /// Offers no session after all.
+    mutating func withholdOffer(because obstacle: SessionObstacle) {
+        _ = connection.offer(nil)
+        record?.offered = nil
+        record?.kept = nil
+        record?.stapleExpires = nil
+        record?.withheld = obstacle
     }
 
     /// Takes the resumed session's verdict over.

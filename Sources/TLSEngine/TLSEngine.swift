@@ -175,11 +175,11 @@ public struct TLSEngine: ~Copyable {
     ) throws(TLSError) -> Progress {
         try requireUsable()
         guard !hasCompleted else { return Progress(consumed: 0, wants: .nothing) }
-        if record?.offered != nil { spendOffer() }
         try apply(.start)
         guard deliberation == nil else {
             return try deliberate(consuming: ciphertext, producing: &output)
         }
+        if record?.offered != nil { spendOffer() }
         let (outcome, consumed) = try takeHandshake(ciphertext, &output)
         switch outcome {
         case .done:

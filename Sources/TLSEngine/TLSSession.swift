@@ -63,6 +63,8 @@ public enum SessionObstacle: String, CaseIterable, Hashable, Sendable {
     case untrusted
     /// It is of TLS 1.3 and was offered before.
     case used
+    /// The application was asked about its server, and refused it.
+    case refusedByApplication
 }
 
 /// A session that a client can resume.
