@@ -170,6 +170,7 @@ extension KeptChain {
     /// - Parameters:
     ///   - trust: The policy; of the same scope as when the chain was judged.
     ///   - name: The name the leaf must be for; nil for none.
+    /// - Returns: The obstacle.
     func obstacle(_ trust: TrustPolicy, name: ServerName?) -> SessionObstacle? {
         guard trust.acceptsAnything == nil else { return nil }
         guard failure == nil, let leaf else { return .untrusted }

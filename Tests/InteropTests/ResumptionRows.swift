@@ -11,6 +11,7 @@ extension ForeignServer {
     /// - Parameters:
     ///   - version: The only version it speaks.
     ///   - clients: Whether it demands a certificate of ours.
+    /// - Throws: What a step throws.
     func expectResumption(_ version: ProtocolVersion, clients: CertificateDemand) async throws {
         let authorities = try Authorities.shared.get()
         let directory = try TemporaryDirectory()

@@ -150,6 +150,10 @@ import Testing
 
     // MARK: What stands against an offer
 
+    func peer(_ name: String, _ number: UInt16) -> SessionPeer {
+        SessionPeer(name, port: number)
+    }
+
     @Test(
         "a session is bound to the peer's name and port, and to the servername",
         arguments: versions
