@@ -57,6 +57,13 @@ static inline int cssl_secop_is_group(int operation) {
     return operation == SSL_SECOP_CURVE_SUPPORTED || operation == SSL_SECOP_CURVE_SHARED
         || operation == SSL_SECOP_CURVE_CHECK;
 }
+// How many bytes there are, when `keys` is NULL. 16 bytes of name come first (RFC 5077 §4: key_name).
+static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
+    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
+}
+static inline int cssl_ctx_set_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
+    return (int)SSL_CTX_set_tlsext_ticket_keys(ctx, keys, count);
+}
 static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
     return SSL_CTX_set_max_cert_list(ctx, bytes);
 }
@@ -127,10 +134,6 @@ static inline int cssl_set_min_proto_version(SSL *ssl, int version) {
 }
 static inline int cssl_set_max_proto_version(SSL *ssl, int version) {
     return (int)SSL_set_max_proto_version(ssl, version);
-}
-// 16 bytes of name come first (RFC 5077 §4 calls it key_name); 0 when there is none to get.
-static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, size_t count) {
-    return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, (long)count);
 }
 // A client's callback that verifies is called again at the next step. On a server it accepts.
 static inline void cssl_set_retry_verify(SSL *ssl) { SSL_set_retry_verify(ssl); }

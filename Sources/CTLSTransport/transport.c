@@ -199,6 +199,7 @@ ctls_transport *ctls_transport_of(const SSL *ssl) {
 
 static int note_ticket(SSL *ssl, SSL_SESSION *session) {
     ctls_transport *t = ctls_transport_of(ssl);
+    if (t->session_came) t->session_came(t->session_owner, session);
     const unsigned char *ticket = NULL;
     size_t size = 0;
     SSL_SESSION_get0_ticket(session, &ticket, &size);

@@ -121,6 +121,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var hasRunOut = false
         /// The stream has a consumer already.
         var isLocked = false
+        /// The key of a client's sessions; nil is the process's.
+        var sessionKey: SessionKey?
+        /// Who wants a client's sessions as they come; nil while nobody does.
+        var sessionFeed: SessionFeed?
         /// Who answers the engine's questions; nil when it has none.
         var decider: TLSDecider?
         /// The question that waits for the application.

@@ -14,6 +14,8 @@ struct Connector: Sendable {
     let decider: TLSDecider?
     let remoteName: String
     let servername: String?
+    let session: TLSSession?
+    let peer: SessionPeer
     let limits: SocketLimits
     let connectionTimeout: Duration?
     let idleTimeout: Duration?
@@ -49,11 +51,14 @@ struct Connector: Sendable {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
             context = nil
+            session = nil
             decider = nil
         case .tls:
             context = try options.tls.context()
+            session = try options.tls.resumption()
             decider = ClientDecider(options.tls)
         }
+        peer = SessionPeer(options.remote.address, port: options.remote.port)
         remoteName = options.remote.address
         servername = options.tls.servername
         limits = options.limits
@@ -128,6 +133,7 @@ struct Connector: Sendable {
                     local: own,
                     remote: address
                 )
+                connection.watchSessions()
                 return
             } catch {
                 failure = error
@@ -154,7 +160,13 @@ struct Connector: Sendable {
         // A path is no name; what to verify then comes from the servername or the trust policy.
         let name = remoteName.hasPrefix("unix:") ? nil : remoteName
         do throws(TLSError) {
-            return try TLSEngine(context, remoteName: name, servername: servername)
+            return try TLSEngine(
+                context,
+                remoteName: name,
+                servername: servername,
+                resuming: session,
+                peer: peer
+            )
         } catch {
             throw .configuration(error)
         }

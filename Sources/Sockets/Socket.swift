@@ -35,6 +35,7 @@ public final class Socket: Sendable {
             allowHalfOpen: options.allowHalfOpen
         )
         self.connection = connection
+        if let key = options.tls.sessionKey { connection.state.withLock { $0.sessionKey = key } }
         signal = Socket.listen(to: options.signal, connection)
         let task = Task(executorPreference: connection.loop) { await connector.run(connection) }
         let isOver = connection.state.withLock { s in
@@ -257,7 +258,9 @@ extension Connection {
             return SocketInfo(
                 remote: remote,
                 local: local,
-                tls: (s.engine?.report).map(TLSSocketInfo.init),
+                tls: (s.engine?.report).map {
+                    TLSSocketInfo(report: $0, resumption: s.session(of: $0))
+                },
                 timings: s.timings
             )
         }

@@ -30,6 +30,9 @@ public struct SocketInfo: Sendable {
 public struct TLSSocketInfo: Sendable {
     /// Everything the handshake offered, chose and proved.
     public let report: HandshakeReport
+    /// What a client could resume by when this was asked for; nil for a listener's connection, and while
+    /// there is none: in TLS 1.3 sessions come behind the handshake, see ``Socket/sessions``.
+    public let resumption: TLSSession?
 
     /// The application protocol; nil when none was offered, or the offer went unanswered (seed
     /// `alpn`).
@@ -54,6 +57,12 @@ public struct TLSSocketInfo: Sendable {
     public var ephemeralKey: EphemeralKeyInfo? { report.ephemeralKey.map(EphemeralKeyInfo.init) }
     /// The signature algorithms both sides accept (seed `signatureAlgorithms`).
     public var signatureAlgorithms: [String] { report.sharedSignatureAlgorithms }
+    /// The session to resume by, sealed for ``TLSSocketInit/session``; nil where there is none, see
+    /// ``resumption`` (seed `session`).
+    public var session: [UInt8]? { resumption?.sealed }
+    /// The ticket of the session; nil where there is none, or the server keeps the session itself (seed
+    /// `ticket`).
+    public var ticket: [UInt8]? { resumption?.ticket }
     /// The negotiated version.
     public var version: ProtocolVersion? { report.version }
     /// What the two sides proved themselves by.

@@ -142,6 +142,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var maximumVersion: ProtocolVersion = .tls13
     /// Session tickets sent after a full handshake, 0...16; one by default.
     public var ticketCount = 1
+    /// A name for the listener: its sessions are resumed only under the same one, the same
+    /// `clientAuthentication` and, where clients show certificates, the same trust.
+    public var sessionIDContext = ""
+    /// How long sessions may be resumed, 1 s to 7 days; two hours by default.
+    ///
+    /// Where clients show certificates it counts from the handshake in which they did.
+    public var sessionTimeout: Duration?
     /// Bits of the smallest finite field for key exchange; 1,024 by default.
     ///
     /// The system's security level has a floor of its own, and the higher of both counts.
@@ -231,6 +238,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.clientAuthentication = clientAuthentication
             policy.ticketCount = ticketCount
             policy.minDHSize = minDHSize
+            policy.sessionIDContext = sessionIDContext
+            policy.sessionTimeout = sessionTimeout
             policy.limits = limits
         }
         do throws(TLSError) {

@@ -15,6 +15,25 @@ public struct TLSSocketInit: Hashable, Sendable {
     public var cert: [UInt8]?
     /// Opens an encrypted key (seed `passphrase`).
     public var passphrase: String?
+    /// A name for what the connection is for; sessions are resumed only under the same one (seed
+    /// `sessionIDContext`).
+    public var sessionIDContext = ""
+    /// How long after a full handshake its sessions may be resumed, 1 s to 7 days; nil is what the server
+    /// says (seed `sessionTimeout`).
+    public var sessionTimeout: Duration?
+    /// A session to resume: an export of this package (``TLSSocketInfo/session``, ``Socket/sessions``), or
+    /// OpenSSL's own form, with what ``TLSSession/init(_:ticket:key:)`` says it loses (seed `session`).
+    ///
+    /// What is neither, or was changed, is an error. What is of no use here and now, because it has
+    /// expired, or comes from another server or policy, is not offered, see
+    /// ``HandshakeReport/withheldSession``; the handshake is a full one then, and also when the server
+    /// refuses.
+    public var session: [UInt8]?
+    /// The ticket that belongs to ``session``; by itself it resumes nothing, and is an error (seed
+    /// `ticket`).
+    public var ticket: [UInt8]?
+    /// The key that sessions are sealed with; nil is a random one of this process.
+    public var sessionKey: SessionKey?
     /// Fingerprints of the server's certificate, of which one has to match; nil for none (seed
     /// `serverCertificateFingerprints`).
     ///
@@ -89,6 +108,8 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.signatureAlgorithms = signatureAlgorithms
             policy.requestsOCSPStaple = requestsOCSPStaple
             policy.minDHSize = minDHSize
+            policy.sessionIDContext = sessionIDContext
+            policy.sessionTimeout = sessionTimeout
             policy.limits = limits
             policy.decisions = callbacks.decisions
             policy.presharedKeyDemand = presharedKeyDemand
@@ -107,6 +128,25 @@ public struct TLSSocketInit: Hashable, Sendable {
         var policy = trust
         policy.pins = CertificatePins(fingerprints.map { .certificate($0) }, mode: .replace)
         return policy
+    }
+
+    /// The session to resume.
+    func resumption() throws(SocketError) -> TLSSession? {
+        guard let session else {
+            guard ticket == nil else {
+                throw SocketError(
+                    .invalidOption,
+                    detail: "ticket is set without session",
+                    hint: "Give the session that it came with"
+                )
+            }
+            return nil
+        }
+        do throws(TLSError) {
+            return try TLSSession(session, ticket: ticket, key: sessionKey)
+        } catch {
+            throw .configuration(error)
+        }
     }
 
     /// Reads Node's form of a list of groups.
@@ -149,13 +189,13 @@ public struct TLSSocketInit: Hashable, Sendable {
 }
 
 extension TLSSocketInit: CustomStringConvertible, CustomReflectable {
-    /// The names; keys and passphrases are redacted.
+    /// The names; keys, passphrases and sessions are redacted.
     public var description: String {
         let secret = key == nil && identity == nil ? "none" : "<redacted>"
         return "servername \(servername ?? "default"), alpn \(alpn), key \(secret)"
     }
 
-    /// The names; keys and passphrases are not shown.
+    /// The names; keys, passphrases and sessions are not shown.
     public var customMirror: Mirror {
         Mirror(self, children: ["servername": servername as Any, "alpn": alpn])
     }

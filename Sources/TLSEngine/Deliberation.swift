@@ -51,6 +51,13 @@ final class Deliberation {
     /// Protocols chosen for this connection.
     var applicationProtocols: ApplicationProtocolPreferences?
 
+    // Of a session that a client is about to offer.
+
+    /// It was asked about, or there is none.
+    var hasConsideredSession = false
+    /// The owner does not want the server of that session: it is not offered.
+    var dropsSession = false
+
     // Of a flight that is withheld.
 
     /// Asked once the flight that is being produced is complete, which the peer does not get before.
@@ -111,6 +118,12 @@ final class Deliberation {
             )
         }
         pending = nil
+        if case .serverIdentity(let identity) = question, identity.isResumed {
+            // Of the session, and not of this handshake: a server that does not resume it shows a
+            // certificate, which is asked about by itself.
+            if case .refuse = answer { dropsSession = true }
+            return
+        }
         // A key stays where it is wiped, and each question about keys is another one.
         if question.kind != .presharedKey { answers[question.kind] = answer }
         if case .refuse(let refusal) = answer {

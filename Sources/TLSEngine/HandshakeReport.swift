@@ -49,9 +49,11 @@ public struct HandshakeReport: Sendable {
 
     /// The leaf this side presented; nil when it had none to present, was not asked, or resumed.
     public var localCertificate: Certificate?
-    /// The certificates the peer sent, leaf first; for a resumed session its leaf alone.
+    /// The certificates the peer sent, leaf first, in this handshake or the one whose session was
+    /// resumed; the leaf alone where the session came in OpenSSL's own form.
     public var peerChain: [Certificate]
-    /// The chain that was built to an anchor and is trusted, leaf first; else empty.
+    /// The chain that was built to an anchor and is trusted, leaf first, in this handshake or the one
+    /// whose session was resumed; else empty.
     public var verifiedChain: [Certificate]
     /// Why the peer's certificate is not trusted; nil when it is, or when there was none to judge.
     public var verification: VerificationFailure?
@@ -71,6 +73,8 @@ public struct HandshakeReport: Sendable {
     /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
     /// failed before they were asked.
     public var pins: PinVerdict?
+    /// Why the session that this client was given was not offered; nil when it was, or none was given.
+    public var withheldSession: SessionObstacle?
 
     /// The last alert this side sent.
     public var alertSent: Alert?

@@ -167,7 +167,9 @@ final class PresharedKeyExchange {
     }
 }
 
-/// The mark of a session that was made with a preshared key. It travels in the session's tickets.
+/// The mark of a session that was made with a preshared key.
+///
+/// It travels in the session's tickets.
 enum PresharedKeyMark {
     private static let label: [UInt8] = Array("PSK1".utf8)
     static let nonceCount = 16

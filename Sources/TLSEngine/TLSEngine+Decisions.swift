@@ -45,9 +45,12 @@ extension TLSEngine {
     ) throws(TLSError) -> Progress {
         var consumed = 0
         while let deliberation {
+            if !deliberation.hasConsideredSession { considerSession(deliberation) }
             guard deliberation.pending == nil else {
                 return Progress(consumed: consumed, wants: .decision)
             }
+            if deliberation.dropsSession { dropSession(deliberation) }
+            if record?.offered != nil { spendOffer() }
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
             }
@@ -207,6 +210,30 @@ extension TLSEngine {
         }
     }
 
+    // MARK: The server of a session
+
+    /// A client is about to offer a session, whose server shows no certificate then: asks about the one
+    /// that it has shown.
+    private func considerSession(_ deliberation: Deliberation) {
+        deliberation.hasConsideredSession = true
+        guard deliberation.decisions.contains(.serverIdentity), let record,
+            record.offered != nil, let kept = record.kept
+        else { return }
+        let identity = ServerIdentity(
+            servername: record.expectedName?.text ?? "",
+            chain: kept.sent,
+            verifiedChain: kept.verified,
+            isResumed: true
+        )
+        _ = deliberation.ask(.serverIdentity, .serverIdentity(identity))
+    }
+
+    /// The owner does not want that server any more: it has to show itself in a full handshake.
+    private mutating func dropSession(_ deliberation: Deliberation) {
+        deliberation.dropsSession = false
+        withholdOffer(because: .refusedByApplication)
+    }
+
     // MARK: The client's certificate
 
     /// Whether what was just produced must not leave before the owner's word.
@@ -239,8 +266,9 @@ extension TLSEngine {
         deliberation.isClientSettled = true
         let identity = ClientIdentity(
             servername: connection.servername,
-            chain: connection.peerChain,
-            verifiedChain: connection.isResumed ? [] : connection.verifiedChain,
+            chain: resumedChain?.sent ?? connection.peerChain,
+            verifiedChain: connection.isResumed
+                ? resumedChain?.verified ?? [] : connection.verifiedChain,
             isResumed: connection.isResumed
         )
         _ = deliberation.ask(.clientCertificate, .clientCertificate(identity))

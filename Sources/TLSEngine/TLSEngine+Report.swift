@@ -8,7 +8,8 @@ extension TLSEngine {
     public var report: HandshakeReport {
         let policy = context.policy
         let facts = connection.transportFacts
-        let peerChain = connection.peerChain
+        let resumed = resumedChain
+        let peerChain = resumed?.sent ?? connection.peerChain
         let isContent = deliberation?.isContent ?? true
         let isTrusted = isContent && record.map { $0.wasJudged && $0.failure == nil } ?? false
         let isTrustedSession =
@@ -36,7 +37,7 @@ extension TLSEngine {
             isServernameAcknowledged: connection.isServernameAcknowledged,
             localCertificate: connection.localCertificate,
             peerChain: peerChain.isEmpty ? record?.refusedChain ?? [] : peerChain,
-            verifiedChain: isTrusted ? connection.verifiedChain : [],
+            verifiedChain: isTrusted ? connection.verifiedChain : resumed?.verified ?? [],
             verification: record?.failure ?? deliberation?.refusal?.error.verification,
             isPeerTrusted: isTrusted || isTrustedSession,
             concessions: concessions,
@@ -44,6 +45,7 @@ extension TLSEngine {
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
             pins: record?.pinVerdict,
+            withheldSession: record?.withheld,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
             bytesReceived: facts.bytesReceived,

@@ -80,11 +80,18 @@ public struct TLSEngine: ~Copyable {
     ///     for it unless the trust policy says otherwise.
     ///   - servername: For a client: the name to send. Nil sends `remoteName` when that is a DNS
     ///     name; the empty string sends none. An IP address is never sent (RFC 6066 §3).
+    ///   - session: For a client: a session to resume. Where anything stands against it, it is not
+    ///     offered, and ``HandshakeReport/withheldSession`` says why; the handshake is a full one then,
+    ///     as it is when the server refuses.
+    ///   - peer: For a client: whom it connects to, with the port; its sessions are bound to that. Nil
+    ///     is the remote name, without a port.
     /// - Throws: ``TLSError`` `.invalidServername` when there is nothing to verify against.
     public init(
         _ context: TLSContext,
         remoteName: String? = nil,
-        servername: String? = nil
+        servername: String? = nil,
+        resuming session: TLSSession? = nil,
+        peer: SessionPeer? = nil
     ) throws(TLSError) {
         var sent: ServerName?
         var expected: ServerName?
@@ -107,6 +114,9 @@ public struct TLSEngine: ~Copyable {
         self.connection = connection
         self.deliberation = deliberation
         budget = PostHandshakeBudget(context.policy.limits)
+        guard context.role == .client else { return }
+        record?.sessionPeer = peer ?? remoteName.map { SessionPeer($0, port: 0) }
+        if let session { prepareOffer(of: session, sent: sent?.text) }
     }
 
     /// Begins anew as a server of another context, of which nothing has been sent yet.
@@ -137,7 +147,7 @@ public struct TLSEngine: ~Copyable {
         guard context.role == .client || context.policy.clientAuthentication != .none else {
             return nil
         }
-        return VerificationRecord(
+        let record = VerificationRecord(
             trust: context.trust,
             hasAnchors: context.hasAnchors,
             expectedName: expected,
@@ -145,6 +155,8 @@ public struct TLSEngine: ~Copyable {
             deliberation: deliberation,
             stapleLimit: context.role == .client ? context.policy.limits.ocspResponseBytes : nil
         )
+        record.sessionTimeout = context.policy.sessionTimeout
+        return record
     }
 
     // MARK: Steps
@@ -169,6 +181,7 @@ public struct TLSEngine: ~Copyable {
         guard deliberation == nil else {
             return try deliberate(consuming: ciphertext, producing: &output)
         }
+        if record?.offered != nil { spendOffer() }
         let (outcome, consumed) = try takeHandshake(ciphertext, &output)
         switch outcome {
         case .done:
@@ -495,6 +508,7 @@ public struct TLSEngine: ~Copyable {
             _ = withWindows(Span(), &output) { $0.shutdown() }
             throw fail(with: problem)
         }
+        if record?.kept != nil { adoptResumedVerdict() }
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(
                 with: connection.applicationProtocol

@@ -84,6 +84,9 @@ public struct TLSError: Error, Sendable {
         case invalidApplicationProtocol
         /// A number in the policy is out of its range.
         case invalidPolicy
+        /// A session is neither an export nor OpenSSL's form of one, was changed, or does not go with the
+        /// ticket beside it.
+        case invalidSession
         /// A fingerprint is not written as RFC 8122 has it, or a list of pins is empty.
         case invalidFingerprint
         /// The OpenSSL library that runs is not of major version 3.
@@ -168,6 +171,7 @@ public struct TLSError: Error, Sendable {
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
+            .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
             .local
@@ -243,6 +247,7 @@ extension TLSError.Code {
         case .invalidServername: "invalid servername"
         case .invalidApplicationProtocol: "invalid ALPN protocol"
         case .invalidPolicy: "a number in the TLS policy is out of its range"
+        case .invalidSession: "the session cannot be used"
         case .invalidFingerprint: "a fingerprint cannot be read"
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"

@@ -45,8 +45,11 @@ public struct TLSPolicy: Hashable, Sendable {
     public var alpnRequired = false
     /// Whether a server asks for a client certificate; `.none` by default.
     public var clientAuthentication: ClientAuthentication = .none
-    /// A name for the listener or virtual host; sessions are resumed only under the same one.
+    /// A name for the listener, virtual host or use; sessions are resumed only under the same one.
     public var sessionIDContext = ""
+    /// How long after a full handshake a session may be resumed, 1 s to 7 days in whole seconds; nil is
+    /// two hours for a server, and what the server says for a client.
+    public var sessionTimeout: Duration?
     /// Session tickets a server sends after a full handshake, 0...16; one by default.
     public var ticketCount = 1
     /// Whether a client asks for a stapled OCSP response (RFC 6066 §8); false by default.
@@ -81,6 +84,11 @@ public struct TLSPolicy: Hashable, Sendable {
     }
 }
 
+extension TLSPolicy {
+    /// The longest lifetime of a ticket, in seconds (RFC 8446 §4.6.1).
+    static let sessionTimeoutMax: Int64 = 604_800
+}
+
 /// What a peer may cost the engine.
 ///
 /// A limit that is passed ends the connection with a typed error. Limits are not negative.
@@ -103,12 +111,17 @@ public struct TLSLimits: Hashable, Sendable {
     /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
     public var dataPerPostHandshakeMessage = 16384
     /// Names of preshared keys in one ClientHello of TLS 1.3 that a server asks its owner about; 4 by
-    /// default. Further ones are taken for unknown.
+    /// default.
+    ///
+    /// Further ones are taken for unknown.
     public var presharedKeyIdentities = 4
-    /// Bytes of such a name; 256 by default. Longer ones are taken for unknown. TLS 1.2 knows none over
-    /// 256.
+    /// Bytes of such a name; 256 by default.
+    ///
+    /// Longer ones are taken for unknown. TLS 1.2 knows none over 256.
     public var presharedKeyIdentityBytes = 256
-    /// Bytes of a stapled OCSP response; 16 KiB by default. OpenSSL takes no more in TLS 1.2.
+    /// Bytes of a stapled OCSP response; 16 KiB by default.
+    ///
+    /// OpenSSL takes no more in TLS 1.2.
     public var ocspResponseBytes = 16384
 
     /// Makes the default limits.

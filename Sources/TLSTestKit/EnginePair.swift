@@ -61,6 +61,8 @@ public final class EnginePair {
     ///   - server: The server's configuration.
     ///   - remoteName: The name or IP address the client connects to.
     ///   - servername: The name the client sends; nil for the default, empty for none.
+    ///   - session: What the client offers to resume.
+    ///   - peer: Whom the client's sessions are bound to; nil is the remote name.
     ///   - tamper: Changes bytes on their way.
     /// - Throws: `TLSError` `.invalidServername`.
     public init(
@@ -68,9 +70,17 @@ public final class EnginePair {
         server: TLSContext,
         remoteName: String? = "localhost",
         servername: String? = nil,
+        resuming session: TLSSession? = nil,
+        peer: SessionPeer? = nil,
         tamper: Tamper? = nil
     ) throws(TLSError) {
-        let clientEngine = try TLSEngine(client, remoteName: remoteName, servername: servername)
+        let clientEngine = try TLSEngine(
+            client,
+            remoteName: remoteName,
+            servername: servername,
+            resuming: session,
+            peer: peer
+        )
         let serverEngine = try TLSEngine(server)
         self.client = Side(engine: clientEngine)
         self.server = Side(engine: serverEngine)

@@ -6,6 +6,8 @@ import Testing
 
 struct GnuTLSClient: ForeignClient {
     let name = "gnutls-cli"
+    /// Further arguments.
+    var options: [String] = []
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         try await run(settings) { process in
@@ -38,7 +40,7 @@ struct GnuTLSClient: ForeignClient {
         }
         return try await ForeignProcess.run(
             .gnutlsClient,
-            arguments + [settings.address.address],
+            arguments + options + [settings.address.address],
             body
         )
     }

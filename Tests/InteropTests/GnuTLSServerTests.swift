@@ -116,6 +116,15 @@ extension InteropTests {
                 .expectField(row, at: directory.path)
         }
 
+        @Test(
+            "our client resumes its session",
+            arguments: HandshakeRow.versions,
+            CertificateDemand.ofResumption
+        )
+        func resumption(_ version: ProtocolVersion, _ clients: CertificateDemand) async throws {
+            try await GnuTLSServer().expectResumption(version, clients: clients)
+        }
+
         @Test("lines that go to gnutls-serv come back unchanged", arguments: EchoRow.all)
         func echo(_ row: EchoRow) async throws {
             try await withServer(row, row.feature) { socket, _ in

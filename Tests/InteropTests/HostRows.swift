@@ -92,6 +92,47 @@ extension InteropTests.OpenSSLClientTests {
     }
 }
 
+extension InteropTests.OpenSSLClientTests {
+    @Test("a session of one host is not resumed at another", arguments: HandshakeRow.versions)
+    func sessionOfAnotherHost(_ version: ProtocolVersion) async throws {
+        let root = try Authorities.shared.get().root
+        let directory = try TemporaryDirectory()
+        let own = try root.issue("own.test")
+        var options = try SocketListenerInit(
+            type: .tls,
+            local: .init("127.0.0.1", port: 0),
+            identity: own.identity()
+        )
+        options.hosts = try ["a.test", "b.test"].map { name in
+            TLSVirtualHost(name, identities: [try root.issue(.dns(name)).identity()])
+        }
+        let files = try own.write(to: directory.path)
+        let session = directory.path + "/session"
+        let resumed = try await withInteropListener(options, piece: 1 << 20) {
+            address,
+            outcomes in
+            var outcomes = outcomes.makeAsyncIterator()
+            var resumed: [Bool?] = []
+            for (name, use) in [
+                ("a.test", "-sess_out"), ("a.test", "-sess_in"), ("b.test", "-sess_in"),
+            ] {
+                let arguments = [
+                    "s_client", "-quiet", "-connect", address.description, "-servername", name,
+                    "-CAfile", files.root, version == .tls12 ? "-tls1_2" : "-tls1_3", use, session,
+                ]
+                try await ForeignProcess.run(.openssl, arguments) { process in
+                    try await process.write(HTTPMessage.get("/facts").bytes)
+                    _ = try await process.wait()
+                }
+                if case .served(let info) = await outcomes.next() { resumed.append(info?.resumed) }
+            }
+            return resumed
+        }
+        #expect(resumed == [false, true, false])
+        RowTally.count("openssl s_client", .listener, .hosts)
+    }
+}
+
 extension InteropTests.CurlTests {
     @Test("curl gets the host it asks for, or hears that there is none", arguments: HostRow.all)
     func host(_ row: HostRow) async throws {

@@ -40,6 +40,8 @@ enum InteropDocument {
             "- *Fingerprints*: the right one lets a stranger in, a wrong one keeps a good one out.",
             "- *Finite fields*: TLS 1.2 over 2,048 bits is taken, less than `minDHSize` or the security",
             "  level refused.",
+            "- *Resumption*: the second connection resumes the first, with client certificates or",
+            "  without; sessions of OpenSSL's own form count if their maker had trusted the server.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

@@ -26,6 +26,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case cut = "Cuts"
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
+    case resumption = "Resumption"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case other = "Its own"
@@ -79,10 +80,17 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count],
+                [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once]
             ),
-            InteropLine("nginx", .client, handshakes, data, [.cut: once, .other: 4 * once], pins),
+            InteropLine(
+                "nginx",
+                .client,
+                handshakes,
+                data,
+                [.cut: once, .other: 4 * once, .resumption: 4 * once],
+                pins
+            ),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
             InteropLine(
                 "gnutls-serv",
@@ -91,7 +99,7 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count]
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once]
             ),
         ] + scripted(.client) + [
             InteropLine(
@@ -99,9 +107,9 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.end: 2 * once, .cut: once, .other: once + 3],
+                [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
                 hosts,
-                [.decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once]
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
             InteropLine(
@@ -109,7 +117,7 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.halfClose: once, .cut: once],
+                [.halfClose: once, .cut: once, .resumption: 2 * once],
                 hosts
             ),
         ] + scripted(.listener)
@@ -122,7 +130,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.halfClose: 2 * once, .cut: once],
-                side == .client ? pins : [:]
+                side == .client ? pins : [:],
+                $0 == .node ? [.resumption: once] : [:]
             )
         }
     }

@@ -7,6 +7,8 @@ import Testing
 
 struct OpenSSLClient: ForeignClient {
     let name = "openssl s_client"
+    /// Further arguments.
+    var options: [String] = []
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         // Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
@@ -27,7 +29,7 @@ struct OpenSSLClient: ForeignClient {
                 "-key", certificate.key,
             ]
         }
-        return try await ForeignProcess.run(.openssl, arguments) { process in
+        return try await ForeignProcess.run(.openssl, arguments + options) { process in
             // It may refuse and be gone before it takes the request.
             try? await process.write(request.bytes)
             let state = try await process.wait()

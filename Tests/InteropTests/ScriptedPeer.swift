@@ -55,6 +55,8 @@ struct PeerReport: Decodable, Sendable {
     var alpn: String?
     var servername: String?
     var client: String?
+    /// Node alone tells it.
+    var resumed: Bool?
     var bytes: Int?
     var sha256: String?
     var head: String?

@@ -28,6 +28,7 @@ struct ScriptedServer: ForeignServer {
         _ settings: ServerSettings,
         act: String,
         piece: Int?,
+        more: [String: String] = [:],
         _ body: (PeerTurn, SocketAddress) async throws -> Void
     ) async throws {
         var command = [
@@ -40,7 +41,7 @@ struct ScriptedServer: ForeignServer {
         if !settings.protocols.isEmpty {
             command["alpn"] = settings.protocols.joined(separator: ",")
         }
-        let turn = try await peer.begin(command)
+        let turn = try await peer.begin(command.merging(more) { $1 })
         let port = try #require(try await turn.report(.listening).port)
         try await body(turn, SocketAddress("127.0.0.1", port: port))
     }

@@ -36,6 +36,19 @@ extension InteropTests {
         }
 
         @Test(
+            "sessions of our client are resumed at Node, and Node's at our listener",
+            .enabled(if: ScriptedLanguage.tested.contains(.node), "Node is not installed"),
+            arguments: Side.allCases,
+            HandshakeRow.versions
+        )
+        func resumption(_ side: Side, _ version: ProtocolVersion) async throws {
+            switch side {
+            case .client: try await ScriptedServer(.node).expectNodesResumption(version)
+            case .listener: try await ScriptedClient(.node).expectNodesResumption(version)
+            }
+        }
+
+        @Test(
             "what goes there comes back unchanged, in pieces of any size",
             arguments: ScriptedRows.tested,
             EchoRow.all

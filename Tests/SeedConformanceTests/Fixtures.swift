@@ -87,6 +87,33 @@ struct Pair: Sendable {
     func serverTLS() throws -> TLSSocketInfo { try #require(server.info?.tls) }
 }
 
+/// A listener that answers each connection with a byte, and clients that read it: with it come the
+/// sessions of TLS 1.3.
+struct Resumption: Sendable {
+    let listener: SocketListener
+    private let version: ProtocolVersion
+
+    init(
+        _ version: ProtocolVersion,
+        _ configure: (inout SocketListenerInit) throws -> Void = { _ in }
+    ) throws {
+        self.version = version
+        listener = try makeListener(.tls, configure)
+        try listener.onSocket { try? $0.respondWith(SocketResponse(body: "!")) }
+    }
+
+    /// Connects, reads to the end, and tells what the client knows.
+    func connect(_ configure: (inout SocketInit) throws -> Void) async throws -> TLSSocketInfo {
+        var options = try clientOptions(.tls, to: listener)
+        options.minimumVersion = version
+        options.maximumVersion = version
+        try configure(&options)
+        let socket = try Socket(options)
+        #expect(try await socket.receiveAll() == Array("!".utf8))
+        return try #require(socket.info?.tls)
+    }
+}
+
 /// A server that accepts a connection and never says a word, so that a TLS client waits.
 final class SilentServer: Sendable {
     let listener: SocketListener

@@ -128,6 +128,29 @@ import Testing
         #expect(try pair.serverTLS().peerCertificate == nil)
     }
 
+    @Test("what a client can resume by, sealed; nil for a listener, and before a ticket came")
+    func session() async throws {
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let info = try await Resumption(version).connect { _ in }
+            let session = try #require(info.session)
+            #expect(try TLSSession(session).version == version)
+        }
+        let pair = try await Pair(.tls)
+        #expect(try pair.serverTLS().session == nil)
+        #expect(try pair.clientTLS().session == nil)
+    }
+
+    @Test("the ticket that the server gave; nil for a listener, and before it came")
+    func ticket() async throws {
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let info = try await Resumption(version).connect { _ in }
+            #expect(info.ticket?.count == info.report.tickets.last?.size)
+        }
+        let pair = try await Pair(.tls)
+        #expect(try pair.serverTLS().ticket == nil)
+        #expect(try pair.clientTLS().ticket == nil)
+    }
+
     @Test("ok for a trusted peer, else why it is not; nil when there was none to judge")
     func verificationStatus() async throws {
         let pair = try await Pair(.tls)

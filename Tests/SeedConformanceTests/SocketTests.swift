@@ -73,7 +73,8 @@ import Testing
         let pair = try await Pair(.tls)
         #expect(try await pair.client.ready.version == .tls13)
         #expect(try await pair.client.ready.remote == pair.listener.localAddress)
-        let gone = try makeListener()
+        // On a host of its own, where nobody else gets the port.
+        let gone = try makeListener { $0.local = SocketAddress("127.2.0.1", port: 0) }
         await gone.close()
         let refused = try Socket(clientOptions(to: gone))
         let code = await SocketError.code { () throws(SocketError) in _ = try await refused.ready }

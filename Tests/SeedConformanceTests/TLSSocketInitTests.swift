@@ -50,6 +50,84 @@ import Testing
         }
     }
 
+    @Test("sessions are resumed only under the same context, on either side; empty by default")
+    func sessionIDContext() async throws {
+        #expect(defaults.sessionIDContext == "")
+        #expect(TLSSocketListenerInit().sessionIDContext == "")
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let resumption = try Resumption(version) { $0.sessionIDContext = "here" }
+            for (context, isSame) in [("mail", true), ("news", false)] {
+                let session = try await resumption.connect { $0.sessionIDContext = "mail" }.session
+                let info = try await resumption.connect { options in
+                    options.sessionIDContext = context
+                    options.session = session
+                }
+                #expect(info.resumed == isSame)
+                #expect(info.report.withheldSession == (isSame ? nil : .otherContext))
+            }
+        }
+    }
+
+    @Test("a session is over with the timeout of either side; the server's word by default")
+    func sessionTimeout() async throws {
+        #expect(defaults.sessionTimeout == nil)
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let resumption = try Resumption(version) { $0.sessionTimeout = .seconds(100) }
+            let info = try await resumption.connect { $0.sessionTimeout = .seconds(10) }
+            #expect(info.report.tickets.first?.lifetime == 100)
+            let ends = try await [
+                #require(info.resumption?.expires),
+                #require(resumption.connect { _ in }.resumption?.expires),
+            ]
+            #expect((80...180).contains(ends[1].seconds - ends[0].seconds))
+        }
+        #expect(throws: SocketError.self) {
+            try Socket(SocketInit(type: .tls, remote: loopback) { $0.sessionTimeout = .zero })
+        }
+    }
+
+    @Test("a session resumes what it came from; what is none makes no socket")
+    func session() async throws {
+        #expect(defaults.session == nil)
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let resumption = try Resumption(version)
+            let session = try #require(try await resumption.connect { _ in }.session)
+            #expect(try await resumption.connect { $0.session = session }.resumed)
+            #expect(throws: SocketError(.invalidTLSConfiguration, tls: TLSError(.invalidSession))) {
+                try Socket(
+                    SocketInit(type: .tls, remote: loopback) { $0.session = session.reversed() }
+                )
+            }
+        }
+    }
+
+    @Test("a ticket goes with its session; alone, or with another, it makes no socket")
+    func ticket() async throws {
+        #expect(defaults.ticket == nil)
+        for version in [ProtocolVersion.tls12, .tls13] {
+            let resumption = try Resumption(version)
+            let (info, other) = try await (
+                resumption.connect { _ in }, resumption.connect { _ in }
+            )
+            let resumed = try await resumption.connect { options in
+                options.session = info.session
+                options.ticket = info.ticket
+            }
+            #expect(resumed.resumed)
+            #expect(throws: SocketError(.invalidOption)) {
+                try Socket(SocketInit(type: .tls, remote: loopback) { $0.ticket = info.ticket })
+            }
+            #expect(throws: SocketError(.invalidTLSConfiguration, tls: TLSError(.invalidSession))) {
+                try Socket(
+                    SocketInit(type: .tls, remote: loopback) { options in
+                        options.session = info.session
+                        options.ticket = other.ticket
+                    }
+                )
+            }
+        }
+    }
+
     @Test("a finite field below the minimum is refused; 1,024 bits by default")
     func minDHSize() async throws {
         #expect(defaults.minDHSize == 1024)

@@ -292,6 +292,29 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
         await cancelled.wait()
     }
 
+    @Test("a client that has said all and gone is judged, and then heard to its end")
+    func endWhileSuspended() async throws {
+        let (begun, go) = (Gate(), Gate())
+        let stage = try await Stage(.checkClientIdentity, .tls13) {
+            begun.open()
+            await go.wait()
+        }
+        let raw = try makeClient(.tcp, to: stage.listener.localAddress)
+        _ = try await raw.ready
+        let identity = try Credentials.shared().client
+        var peer = try EnginePeer(.client, .tls13, over: raw, identity: identity)
+        try await peer.handshake(andSend: Array("all".utf8))
+        try await raw.write(try peer.goodbye())
+        try await raw.shutdownWrite()
+        await begun.wait()
+        #expect(stage.accepted.count == 0)
+        go.open()
+        await until { stage.accepted.count == 1 }
+        let server = stage.accepted.all[0]
+        #expect(try await readAll(from: server) == Array("all".utf8))
+        #expect(server.report?.isPeerTrusted == true)
+    }
+
     @Test(
         "many at once: each gets its own answer",
         arguments: Callback.allCases,

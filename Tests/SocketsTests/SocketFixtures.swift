@@ -80,11 +80,16 @@ private let refusingHosts = Atomic<Int>(0)
 
 /// An address where nobody listens: of a host of its own, so that no other test is given its port.
 func makeRefusingAddress() async throws -> SocketAddress {
-    let number = refusingHosts.wrappingAdd(1, ordering: .relaxed).newValue
-    let host = "127.1.\(number / 250).\(number % 250 + 1)"
-    let listener = try SocketListener(SocketListenerInit(local: SocketAddress(host, port: 0)))
+    let listener = try SocketListener(SocketListenerInit(local: addressOfItsOwn()))
     await listener.close()
     return listener.localAddress
+}
+
+/// An address on a host that no other test listens on: no port of it is given to anybody else when its
+/// listener has gone.
+func addressOfItsOwn() -> SocketAddress {
+    let number = refusingHosts.wrappingAdd(1, ordering: .relaxed).newValue
+    return SocketAddress("127.1.\(number / 250).\(number % 250 + 1)", port: 0)
 }
 
 func makeListener(

@@ -178,7 +178,7 @@ struct RawPeerTests {
         #expect(resumed.cipherSuite == full.cipherSuite)
         #expect(resumed.localCertificate == nil)
         #expect(resumed.peerChain.map(\.der) == [alice.certificateDER])
-        #expect(resumed.verifiedChain.isEmpty)
+        #expect(resumed.verifiedChain == full.verifiedChain)
         #expect(!resumed.clientCertificateRequested)
         #expect((resumed.ephemeralKey != nil) == (version == .tls13))
     }

@@ -110,7 +110,10 @@ import Testing
 
     @Test("it is gone when its closure ends, with connections that are open")
     func closes() async throws {
-        let (address, socket) = try await TestServer.run { server in
+        // On a host of its own, where nobody else gets the port.
+        let (address, socket) = try await TestServer.run(
+            configure: { $0.local = SocketAddress("127.2.0.2", port: 0) }
+        ) { server in
             let socket = try Socket(server.client())
             _ = try await socket.ready
             return (server.address, socket)

@@ -41,6 +41,9 @@ typedef struct ctls_transport {
     struct ctls_ticket {
         uint32_t size, lifetime, early_data; // bytes, seconds, bytes
     } ticket[4];
+    // Told of every session that the server gives; NULL when nobody asks for them.
+    void (*session_came)(void *owner, SSL_SESSION *session);
+    void *session_owner;
     uint8_t end_of_input, wants_input, wants_output, direction;
     uint8_t last_record_type;      // of the last record header received (RFC 8446 §5.1)
     uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4); a

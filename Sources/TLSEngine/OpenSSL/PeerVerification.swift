@@ -24,6 +24,20 @@ final class VerificationRecord {
     var refusedChain: [Certificate] = []
     /// What the pins said; nil without pins, and before they were asked.
     var pinVerdict: PinVerdict?
+    /// Whom a client connects to.
+    var sessionPeer: SessionPeer?
+    /// The session that a client is about to offer.
+    var offered: TLSSession?
+    /// Why a session that was given is not offered.
+    var withheld: SessionObstacle?
+    /// The chain of the session that may be resumed; counts only if it is.
+    var kept: KeptChain?
+    /// When the staple behind that session is over.
+    var stapleExpires: UnixTime?
+    /// How long a server lets a client's certificate count.
+    var sessionTimeout: Duration?
+    /// The sessions that came, when somebody asked for them.
+    var inbox: SessionInbox?
     /// The leaf when it demands a stapled response.
     private var leafThatWantsStaple: Certificate?
     /// The most bytes of a staple; nil for a server, which gets none.

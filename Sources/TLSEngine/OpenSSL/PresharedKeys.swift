@@ -107,7 +107,7 @@ extension TLSContext {
             output.append(repeating: 0, count: Int(size))
         }
         return unsafe keys.withPointer { keys, count in
-            guard unsafe cssl_ctx_get_ticket_keys(handle.pointer, keys, count) == 1 else {
+            guard unsafe cssl_ctx_get_ticket_keys(handle.pointer, keys, CInt(count)) == 1 else {
                 return false
             }
             let name = unsafe UnsafeBufferPointer(start: keys, count: TLSContext.ticketNameCount)
@@ -289,6 +289,7 @@ extension SSLConnection {
     /// What the sides proved themselves by, of a handshake that is complete.
     ///
     /// - Parameter nonce: Of the session that this handshake may have made; nil without preshared keys.
+    /// - Returns: Nil where that cannot be told.
     func authentication(nonce: [UInt8]?) -> HandshakeAuthentication? {
         if version == .tls13 {
             guard isResumed else { return .certificate }

@@ -277,7 +277,9 @@ struct SSLContextBuilder {
 
     /// Sets tickets, and the context in which sessions may be resumed.
     func setSessions(trust: TrustPolicy) throws(TLSError) {
+        try setSessionTimeout()
         guard role == .server else { return }
+        setTicketCallbacks()
         let context = unsafe handle.pointer
         if policy.ticketCount == 0 { unsafe SSL_CTX_set_options(context, cssl_op_no_ticket()) }
         unsafe SSL_CTX_set_num_tickets(context, policy.ticketCount)
@@ -288,13 +290,9 @@ struct SSLContextBuilder {
         label += Array(policy.clientAuthentication.rawValue.utf8)
         if policy.clientAuthentication != .none {
             label.append(0)
-            label += Array("\(trust.strictness), \(trust.acceptsAnything != nil)".utf8)
-            if case .certificates(let anchors) = trust.anchors {
-                for anchor in anchors { label += anchor.sha256Fingerprint }
-            }
-            // With another list than the one that let a client in, it shows its certificate again.
-            label += Array(trust.revocation.demand.rawValue.utf8)
-            for list in trust.revocation.lists { label += list.sha256Fingerprint }
+            var writer = FactsWriter()
+            trust.write(to: &writer)
+            label += writer.bytes
         }
         if policy.decisions.contains(.presharedKey) { label += Array("\0preshared key".utf8) }
         let digest = OpenSSLLibrary.sha256(label)

@@ -82,6 +82,12 @@ public struct SecretBytes: Sendable {
         return secret
     }
 
+    /// Makes room for a secret, all zeros; its maker fills it before anybody else has it.
+    init(count: Int) {
+        storage = Storage(count: count)
+        unsafe storage.start.update(repeating: 0, count: count)
+    }
+
     private init(storage: Storage) { self.storage = storage }
 
     /// The number of bytes.
@@ -99,6 +105,14 @@ public struct SecretBytes: Sendable {
         defer { withExtendedLifetime(storage) {} }
         return try body(unsafe Span(_unsafeStart: storage.start, count: storage.count))
     }
+
+    /// The memory, which lives as long as a copy of the secret does.
+    var buffer: UnsafeMutableBufferPointer<UInt8> {
+        unsafe UnsafeMutableBufferPointer(start: storage.start, count: storage.count)
+    }
+
+    /// Where the memory begins.
+    var pointer: UnsafeMutablePointer<UInt8> { unsafe storage.start }
 
     /// The bytes for an OpenSSL call.
     func withPointer<Value>(_ body: (UnsafeMutablePointer<UInt8>, Int) -> Value) -> Value {

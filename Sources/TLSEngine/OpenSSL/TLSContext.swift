@@ -40,7 +40,9 @@ public final class TLSContext: Sendable {
     package let companion: (any Sendable)?
     /// OpenSSL keeps an unretained pointer to it.
     private let applicationProtocols: ApplicationProtocolPreferences?
-    /// What a server staples; nil for nothing. OpenSSL keeps an unretained pointer to it.
+    /// What a server staples; nil for nothing.
+    ///
+    /// OpenSSL keeps an unretained pointer to it.
     public let staples: OCSPStapleShelf?
 
     /// Checks a configuration.

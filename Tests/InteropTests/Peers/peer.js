@@ -46,32 +46,57 @@ async function serve(command) {
   chosen.rejectUnauthorized = command.clients === 'require';
   const server = tls.createServer(chosen);
   let raw;
-  server.once('connection', (socket) => { raw = socket; server.close(); });
-  const socket = await new Promise((resolve, reject) => {
+  let due = command.resume ? 2 : 1;
+  server.on('connection', (socket) => {
+    raw = socket;
+    due -= 1;
+    if (due === 0) server.close();
+  });
+  const next = () => new Promise((resolve, reject) => {
     server.once('tlsClientError', reject);
     server.once('secureConnection', resolve);
-    server.listen(0, '127.0.0.1', () => {
-      report(command, 'listening', { port: server.address().port });
-    });
   });
+  const first = next();
+  server.listen(0, '127.0.0.1', () => {
+    report(command, 'listening', { port: server.address().port });
+  });
+  let socket = await first;
+  if (command.resume) {
+    const second = next();
+    socket.on('error', () => {});
+    socket.end('first');
+    socket = await second;
+  }
   await act(command, socket, raw);
 }
 
 async function connect(command) {
+  let session;
+  if (command.resume) {
+    const first = await open(command);
+    session = await first.session;
+    first.socket.end();
+  }
+  const { socket, raw } = await open(command, session);
+  await act(command, socket, raw);
+}
+
+async function open(command, session) {
   const raw = require('net').connect({
     port: Number(command.port), host: '127.0.0.1', allowHalfOpen: true,
   });
-  const chosen = { ...options(command), socket: raw };
+  const chosen = { ...options(command), socket: raw, session };
   if (command.servername) chosen.servername = command.servername;
   chosen.checkServerIdentity = (_, certificate) =>
     tls.checkServerIdentity(command.verify, certificate);
   const socket = tls.connect(chosen);
+  const given = new Promise((resolve) => { socket.once('session', resolve); });
   await new Promise((resolve, reject) => {
     socket.once('secureConnect', resolve);
     socket.once('error', reject);
     raw.once('error', reject);
   });
-  await act(command, socket, raw);
+  return { socket, raw, session: given };
 }
 
 async function act(command, socket, raw) {
@@ -83,6 +108,7 @@ async function act(command, socket, raw) {
     cipher: socket.getCipher().standardName,
     alpn: socket.alpnProtocol || null,
     servername: socket.servername || null,
+    resumed: socket.isSessionReused(),
     client: (command.role === 'server' && socket.getPeerCertificate().subject?.CN) || null,
   });
   const seen = await acts[command.act](command, socket, raw);
