@@ -94,8 +94,6 @@ final class PresharedKeyExchange {
     var isEngaged = false
     /// Why the key in use is one that nobody has.
     var problem: TLSError?
-    /// What was proved, once the handshake is complete.
-    var authentication: HandshakeAuthentication?
 
     init(_ context: TLSContext) {
         demand = context.role == .client ? context.policy.presharedKeyDemand : .never

@@ -329,10 +329,11 @@ extension TLSEngine {
     mutating func settlePresharedKeys() -> TLSError? {
         guard let keys = deliberation?.presharedKeys else { return nil }
         keys.forget()
-        keys.authentication = connection.authentication(nonce: keys.nonce)
+        let proof = connection.authentication(nonce: keys.nonce)
+        provenBy = proof
         let isDemanded =
             keys.isDemanded || context.role == .server && context.identities.isEmpty
-        guard isDemanded, keys.authentication?.presharedKey == nil else { return nil }
+        guard isDemanded, proof?.presharedKey == nil else { return nil }
         var problem = keys.unused
         problem.phase = .finished
         return problem
@@ -341,14 +342,14 @@ extension TLSEngine {
     /// What the two sides proved themselves by.
     var authentication: HandshakeAuthentication? {
         guard hasCompleted else { return nil }
-        if let known = deliberation?.presharedKeys?.authentication { return known }
-        return connection.authentication(nonce: nil)
+        return provenBy ?? connection.authentication(nonce: nil)
     }
 
     /// Whether a session was resumed, which OpenSSL says of a preshared key of TLS 1.3 too.
     var isResumed: Bool {
-        guard let keys = deliberation?.presharedKeys else { return connection.isResumed }
-        guard case .resumption = keys.authentication else { return false }
+        guard deliberation?.presharedKeys == nil else { return false }
+        guard let provenBy else { return connection.isResumed }
+        guard case .resumption = provenBy else { return false }
         return true
     }
 

@@ -352,6 +352,34 @@ import Testing
         }
     }
 
+    @Test(
+        "the key of the callback is insisted on; without a callback certificates prove the listener"
+    )
+    func presharedKey() async throws {
+        #expect(defaults.presharedKey == nil)
+        #expect(defaults.presharedKeyDemand == .onceGiven)
+        for version in bothVersions {
+            let shared = try sharedKey(for: version)
+            let pair = try await Pair(
+                .tls,
+                client: { $0.presharedKey = { _ in shared } },
+                server: {
+                    $0.identity = nil
+                    $0.presharedKey = { _ in shared }
+                }
+            )
+            #expect(try pair.clientTLS().authentication == .presharedKey("meter 4711"))
+            #expect(try pair.clientTLS().version == version)
+            #expect(try pair.clientTLS().peerCertificate == nil)
+            // A listener that knows no keys has a certificate, and does not get by with it.
+            await #expect(throws: SocketError.self) {
+                try await Pair(.tls, client: { $0.presharedKey = { _ in shared } })
+            }
+        }
+        let without = try await Pair(.tls, client: { $0.presharedKey = { _ in nil } })
+        #expect(try without.clientTLS().authentication == .certificate)
+    }
+
     /// A pair whose listener demands a certificate of the authority.
     private func pairWithClientCertificate(
         _ configure: (inout SocketInit) throws -> Void
