@@ -42,6 +42,7 @@ enum InteropDocument {
             "  level refused.",
             "- *Resumption*: the second connection resumes the first, with client certificates or",
             "  without; sessions of OpenSSL's own form count if their maker had trusted the server.",
+            "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

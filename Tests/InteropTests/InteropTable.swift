@@ -29,6 +29,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case resumption = "Resumption"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
+    case presharedKeys = "Preshared keys"
     case other = "Its own"
 }
 
@@ -67,6 +68,9 @@ struct InteropLine: Sendable {
     /// Each kind of host a version.
     private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
 
+    /// Each form of exchange, with the same key and another.
+    private static let keys: Counts = [.presharedKeys: KeyRow.all.count]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -81,7 +85,8 @@ struct InteropLine: Sendable {
                 [.end: 2 * once, .cut: once],
                 pins,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
-                [.decisions: 4 * once]
+                [.decisions: 4 * once],
+                keys
             ),
             InteropLine(
                 "nginx",
@@ -99,7 +104,8 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
-                [.finiteField: FieldRow.all.count, .resumption: 2 * once]
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once],
+                keys
             ),
         ] + scripted(.client) + [
             InteropLine(
@@ -109,7 +115,8 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
                 hosts,
-                [.hosts: once, .decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once],
+                keys
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
             InteropLine(
@@ -118,7 +125,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.halfClose: once, .cut: once, .resumption: 2 * once],
-                hosts
+                hosts,
+                keys
             ),
         ] + scripted(.listener)
 
@@ -131,7 +139,8 @@ struct InteropLine: Sendable {
                 data,
                 [.halfClose: 2 * once, .cut: once],
                 side == .client ? pins : [:],
-                $0 == .node ? [.resumption: once] : [:]
+                $0 == .node ? [.resumption: once] : [:],
+                $0 == .node ? keys : [:]
             )
         }
     }
