@@ -163,6 +163,8 @@ struct InteropLine: Sendable {
             + " client without a certificate, and access_denied to a stranger.",
         "gnutls-cli does not read while it sends, and writes each byte by itself: it sends 100 MiB, and"
             + " receives 1 MiB before.",
+        "gnutls-cli 3.7.9 breaks down when it is about to describe a handshake with a preshared key in"
+            + " TLS 1.2, which is complete by then: our listener reports the key, and a cut.",
         "nginx takes the client without a certificate, and refuses its request.",
         "Programs without half-close rows offer no way to ask for one; programs without rows for clean"
             + " ends have them in every transfer.",

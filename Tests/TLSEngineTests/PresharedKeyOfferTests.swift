@@ -170,34 +170,28 @@ struct PresharedKeyOfferTests {
         }
     }
 
-    @Test(
-        "a session of a certificate is not offered with a key that is insisted on",
-        arguments: versions
-    )
-    func session(version: ProtocolVersion) throws {
-        let client = try fixtures.client {
-            $0.allowOnly(version)
-            $0.decisions = .presharedKey
-        }
+    @Test("a session of a certificate is not offered with a key that is insisted on")
+    func session() throws {
+        let client = try fixtures.client { $0.decisions = .presharedKey }
         let server = try fixtures.server { $0.decisions = .presharedKey }
         let first = try EnginePair(client: client, server: server)
         first.decide = { _, _ in .presharedKey(nil) }
         try first.handshake()
         try first.expectDataFlows()
         let session = try #require(first.session(of: .client))
-        let key = try PresharedKeyInfo.made(for: version == .tls12 ? .tls12 : .tls13(.sha256))
+        let key = try PresharedKeyInfo.made(for: .tls13(.sha256))
         // A session that is not offered is not used up.
         for hasKey in [true, false] {
             let pair = try EnginePair(client: client, server: server, resuming: session)
             pair.decide = { _, _ in .presharedKey(hasKey ? key : nil) }
             try pair.handshake()
             let expected: HandshakeAuthentication =
-                hasKey && version == .tls13
-                ? .presharedKey("meter 4711") : .resumption(presharedKey: nil)
+                hasKey ? .presharedKey("meter 4711") : .resumption(presharedKey: nil)
             #expect(pair.facts(.client).report.authentication == expected)
             #expect(pair.facts(.server).report.authentication == expected)
+            #expect(pair.facts(.client).report.isResumed == !hasKey)
             #expect(
-                pair.facts(.client).report.isResumed == (expected != .presharedKey("meter 4711"))
+                pair.facts(.client).report.withheldSession == (hasKey ? .otherAuthentication : nil)
             )
         }
     }
