@@ -50,12 +50,12 @@ extension TLSEngine {
                 return Progress(consumed: consumed, wants: .decision)
             }
             if deliberation.dropsSession { dropSession(deliberation) }
+            if let keys = deliberation.presharedKeys, try mustAskFirst(deliberation, keys) {
+                continue
+            }
             if record?.offered != nil { spendOffer() }
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
-            }
-            if let keys = deliberation.presharedKeys, try mustAskFirst(deliberation, keys) {
-                continue
             }
             let before = output.count
             let (outcome, wasReplay) = try advance(

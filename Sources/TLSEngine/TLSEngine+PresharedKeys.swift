@@ -16,6 +16,7 @@ extension TLSEngine {
             // The server's flight tells for what key.
             keys.isHelloSettled = true
             guard keys.demand == .always else { return false }
+            withholdSession(keys)
             guard connection.allowOnlyPresharedKeySuites() else { throw fail(with: noSuite) }
             return false
         }
@@ -187,6 +188,7 @@ extension TLSEngine {
             }
             // The server of TLS 1.2 may have a hint that helps.
             guard context.versions.contains(.tls12) else { throw TLSError(.presharedKeyMissing) }
+            withholdSession(keys)
             guard connection.allowOnly(.tls12), connection.allowOnlyPresharedKeySuites() else {
                 throw noSuite
             }
@@ -201,7 +203,7 @@ extension TLSEngine {
             )
         }
         keys.isEngaged = true
-        connection.dropSession(unless: info.identity)
+        withholdSession(keys)
         try narrow(to: info, insists: keys.isDemanded)
         if let hash = info.hash {
             keys.offer = PresharedKeyExchange.Offer(info.identity, info.key, hash)
@@ -209,6 +211,12 @@ extension TLSEngine {
             keys.planned = info
         }
         keys.isHelloSettled = true
+    }
+
+    /// Has a client that insists on its key offer no session: that was proved by a certificate.
+    private mutating func withholdSession(_ keys: PresharedKeyExchange) {
+        guard keys.isDemanded, record?.offered != nil else { return }
+        withholdOffer(because: .otherAuthentication)
     }
 
     /// Has a client offer what goes with its key, and when it insists nothing else.

@@ -45,6 +45,7 @@ enum InteropDocument {
             "- *Staples*: a good OCSP response is taken as evidence, one that says revoked refused with",
             "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
             "  staple none.",
+            "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

@@ -30,6 +30,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case staple = "Staples"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
+    case presharedKeys = "Preshared keys"
     case other = "Its own"
 }
 
@@ -69,6 +70,9 @@ struct InteropLine: Sendable {
     /// Each kind of host a version.
     private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
 
+    /// Each form of exchange, with the same key and another.
+    private static let keys: Counts = [.presharedKeys: KeyRow.all.count]
+
     private static func tally(_ features: [InteropFeature]) -> Counts {
         Dictionary(features.map { ($0, 1) }, uniquingKeysWith: +)
     }
@@ -84,7 +88,8 @@ struct InteropLine: Sendable {
                 pins,
                 staples,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
-                [.decisions: 4 * once]
+                [.decisions: 4 * once],
+                keys
             ),
             InteropLine(
                 "nginx",
@@ -104,7 +109,8 @@ struct InteropLine: Sendable {
                 [.cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count, .resumption: 2 * once]
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once],
+                keys
             ),
         ] + scripted(.client) + [
             InteropLine(
@@ -115,7 +121,8 @@ struct InteropLine: Sendable {
                 [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
                 staples,
                 hosts,
-                [.hosts: once, .decisions: 2 * once]
+                [.hosts: once, .decisions: 2 * once],
+                keys
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
             InteropLine(
@@ -125,7 +132,8 @@ struct InteropLine: Sendable {
                 data,
                 [.halfClose: once, .cut: once, .resumption: 2 * once],
                 hosts,
-                staples
+                staples,
+                keys
             ),
         ] + scripted(.listener)
 
@@ -138,7 +146,8 @@ struct InteropLine: Sendable {
                 data,
                 [.halfClose: 2 * once, .cut: once],
                 side == .client ? pins : [:],
-                $0 == .node ? [.resumption: once] : [:]
+                $0 == .node ? [.resumption: once] : [:],
+                $0 == .node ? keys : [:]
             )
         }
     }
@@ -161,6 +170,8 @@ struct InteropLine: Sendable {
             + " client without a certificate, and access_denied to a stranger.",
         "gnutls-cli does not read while it sends, and writes each byte by itself: it sends 100 MiB, and"
             + " receives 1 MiB before.",
+        "gnutls-cli 3.7.9 breaks down when it is about to describe a handshake with a preshared key in"
+            + " TLS 1.2, which is complete by then: our listener reports the key, and a cut.",
         "nginx takes the client without a certificate, and refuses its request.",
         "Programs without half-close rows offer no way to ask for one; programs without rows for clean"
             + " ends have them in every transfer.",

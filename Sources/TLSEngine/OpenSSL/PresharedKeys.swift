@@ -313,13 +313,6 @@ extension SSLConnection {
         return unsafe CipherSuiteList.hasPresharedKey(cipher)
     }
 
-    /// Gives up a session that is to be resumed, unless this key made it.
-    mutating func dropSession(unless identity: PresharedKeyIdentity) {
-        guard unsafe SSL_get_session(ssl) != nil else { return }
-        guard mark?.identity != identity, identity12 != identity else { return }
-        _ = unsafe SSL_set_session(ssl, nil)
-    }
-
     /// Speaks only one version.
     mutating func allowOnly(_ version: ProtocolVersion) -> Bool {
         let number = CInt(version.rawValue)
