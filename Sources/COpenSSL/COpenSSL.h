@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/proverr.h>
@@ -56,7 +57,7 @@ static inline int cssl_secop_is_group(int operation) {
     return operation == SSL_SECOP_CURVE_SUPPORTED || operation == SSL_SECOP_CURVE_SHARED
         || operation == SSL_SECOP_CURVE_CHECK;
 }
-// How many bytes there are, when `keys` is NULL.
+// How many bytes there are, when `keys` is NULL. 16 bytes of name come first (RFC 5077 §4: key_name).
 static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
     return (int)SSL_CTX_get_tlsext_ticket_keys(ctx, keys, count);
 }
@@ -127,6 +128,13 @@ static inline int cssl_get_shared_group(SSL *ssl, int index) {
     return (int)SSL_get_shared_group(ssl, index);
 }
 
+// One connection's versions, narrower than its context's.
+static inline int cssl_set_min_proto_version(SSL *ssl, int version) {
+    return (int)SSL_set_min_proto_version(ssl, version);
+}
+static inline int cssl_set_max_proto_version(SSL *ssl, int version) {
+    return (int)SSL_set_max_proto_version(ssl, version);
+}
 // A client's callback that verifies is called again at the next step. On a server it accepts.
 static inline void cssl_set_retry_verify(SSL *ssl) { SSL_set_retry_verify(ssl); }
 static inline int cssl_add1_chain_cert(SSL *ssl, X509 *certificate) {
@@ -143,6 +151,7 @@ static inline int cssl_pem_write_x509(BIO *bio, X509 *certificate) {
 static inline long cssl_bio_get_mem_data(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
 static inline void *cssl_malloc(size_t count) { return OPENSSL_malloc(count); }
 static inline void cssl_free(void *pointer) { OPENSSL_free(pointer); }
+static inline void cssl_clear_free(void *pointer, size_t count) { OPENSSL_clear_free(pointer, count); }
 
 // A subject as RFC 2253 writes it, with UTF-8 left readable.
 static inline unsigned long cssl_name_print_flags(void) {

@@ -46,6 +46,8 @@ extension SocketError {
                 .certificateRejected
             case .truncated: .truncated
             case .refusedByApplication: .refusedByApplication
+            case .presharedKeyUnused, .presharedKeyUnknown, .presharedKeyMismatch:
+                .presharedKeyRejected
             // In TLS 1.3 the server judges behind the client's handshake, else it is a part of it.
             case .alertReceived
             where error.alert?.judgesCertificate == true

@@ -54,6 +54,8 @@ public struct SocketError: Error, Sendable {
         case tlsFailed
         /// A callback of the application refused the peer, or failed to decide.
         case refusedByApplication
+        /// The peer did not prove the preshared key that it should have.
+        case presharedKeyRejected
 
         /// No connection within ``SocketInit/connectionTimeout`` or the limit for one attempt.
         case connectTimedOut
@@ -157,7 +159,7 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
@@ -258,6 +260,7 @@ extension SocketError.Code {
         case .truncated: "the stream was cut off"
         case .tlsFailed: "TLS failed"
         case .refusedByApplication: "the application refused the peer"
+        case .presharedKeyRejected: "the peer did not prove the preshared key"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
         case .responseTimedOut: "the response was not sent in time"

@@ -65,6 +65,8 @@ public struct TLSSocketInfo: Sendable {
     public var ticket: [UInt8]? { resumption?.ticket }
     /// The negotiated version.
     public var version: ProtocolVersion? { report.version }
+    /// What the two sides proved themselves by.
+    public var authentication: HandshakeAuthentication? { report.authentication }
     /// Whether a session was resumed.
     public var resumed: Bool { report.isResumed }
 }

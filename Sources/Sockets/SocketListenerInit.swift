@@ -176,6 +176,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.checkClientIdentity?.function }
         set { callbacks.checkClientIdentity = newValue.map(TLSCallback.init) }
     }
+    /// What clients of TLS 1.2 are told to choose their preshared key by, up to 256 bytes; nil tells
+    /// nothing.
+    public var presharedKeyHint: String?
     /// An OCSP response in DER to staple from the start, about one of the identities, for as long as it
     /// is in date; nil by default.
     public var ocspResponse: [UInt8]?
@@ -200,12 +203,12 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
 
     /// Checks the members.
     func context() throws(SocketError) -> TLSContext {
-        try context(sessionIDContext: "", hosts: try virtualHosts())
+        try context(host: nil, hosts: try virtualHosts())
     }
 
-    /// The configuration under one label, with the hosts given.
+    /// The configuration of the listener, or of a host of some name, whose sessions are its own.
     func context(
-        sessionIDContext: String,
+        host: String?,
         hosts: TLSHosts?
     ) throws(SocketError) -> TLSContext {
         guard callbacks.checkClientIdentity == nil || clientAuthentication != .none else {
@@ -222,8 +225,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             passphrase: passphrase
         )
         let policy = TLSPolicy { policy in
-            policy.sessionIDContext = sessionIDContext
             policy.decisions = callbacks.decisions
+            policy.presharedKeyHint = presharedKeyHint
             policy.alpn = alpn
             policy.alpnRequired = alpnRequired
             policy.minimumVersion = minimumVersion
@@ -234,7 +237,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.clientAuthentication = clientAuthentication
             policy.ticketCount = ticketCount
             policy.minDHSize = minDHSize
-            policy.sessionIDContext = sessionIDContext
+            policy.sessionIDContext = host.map { sessionIDContext + "\n" + $0 } ?? sessionIDContext
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
         }

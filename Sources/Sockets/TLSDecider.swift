@@ -49,6 +49,13 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
         case .certificateChoice(let request):
             guard let choose = callbacks.chooseIdentity else { break }
             return .present(try await choose.function(request))
+        case .presharedKey(let request):
+            guard let give = callbacks.presharedKey else { break }
+            return try await give.answer(request)
+        case .ocspResponse(let response, let staple):
+            guard let judge = callbacks.ocsp else { break }
+            try await judge.function(response, staple)
+            return .accept
         case .clientHello, .clientCertificate: break
         }
         return try await super.answer(question, place)
@@ -84,7 +91,11 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             guard let check = callbacks?.checkClientIdentity else { break }
             try await check.function(identity, place.remote)
             return .accept
-        case .serverIdentity, .certificateChoice: break
+        case .presharedKey(let request):
+            let callbacks = place.context.companion as? ListenerCallbacks
+            guard let give = callbacks?.presharedKey else { break }
+            return try await give.answer(request)
+        case .serverIdentity, .certificateChoice, .ocspResponse: break
         }
         return try await super.answer(question, place)
     }

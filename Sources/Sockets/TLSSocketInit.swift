@@ -83,12 +83,21 @@ public struct TLSSocketInit: Hashable, Sendable {
         get { callbacks.checkServerIdentity?.function }
         set { callbacks.checkServerIdentity = newValue.map(TLSCallback.init) }
     }
+    /// Decides whether the server's stapled OCSP response will do, which is asked for then; nil leaves it
+    /// to ``trust`` (seed `ocsp`).
+    public var ocsp: OCSPCallback? {
+        get { callbacks.ocsp?.function }
+        set { callbacks.ocsp = newValue.map(TLSCallback.init) }
+    }
     /// Chooses the certificate when the server asks for one; nil shows ``identity``, or that of ``key``
     /// and ``cert``.
     public var chooseIdentity: IdentityChoiceCallback? {
         get { callbacks.chooseIdentity?.function }
         set { callbacks.chooseIdentity = newValue.map(TLSCallback.init) }
     }
+    /// Whether a connection without a preshared key fails: once ``presharedKey`` has given one, by
+    /// default.
+    public var presharedKeyDemand = PresharedKeyDemand.onceGiven
     /// The closures, in a form that can be compared.
     var callbacks = ClientCallbacks()
 
@@ -111,6 +120,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
             policy.decisions = callbacks.decisions
+            policy.presharedKeyDemand = presharedKeyDemand
         }
     }
 

@@ -41,7 +41,9 @@ final class Deliberation {
     /// OpenSSL has read the ClientHello and waits.
     var isHelloIn = false
     /// Whether ``helloRecords`` is to be filled.
-    var keepsHello: Bool { !isHelloSettled || !isClientSettled }
+    var keepsHello: Bool {
+        !isHelloSettled || !isClientSettled || presharedKeys?.isHelloSettled == false
+    }
     /// The records of the ClientHello, as they are consumed.
     var helloRecords: [UInt8] = []
     /// What is to be fed to a connection that was made anew.
@@ -71,6 +73,8 @@ final class Deliberation {
     var isClientSettled: Bool
     /// The tickets that waited for the owner's "yes" were sent.
     var hasSentTickets = false
+    /// The preshared keys; nil where none are used.
+    let presharedKeys: PresharedKeyExchange?
 
     init(_ context: TLSContext, isHelloSettled: Bool = false) {
         decisions = context.policy.decisions
@@ -78,6 +82,8 @@ final class Deliberation {
             isHelloSettled || context.role == .client
             || (context.hosts == nil && !decisions.contains(.clientHello))
         isClientSettled = context.role == .client || !decisions.contains(.clientCertificate)
+        presharedKeys =
+            decisions.contains(.presharedKey) ? PresharedKeyExchange(context) : nil
     }
 
     /// Whether there is anything to be decided under a context.
@@ -118,7 +124,8 @@ final class Deliberation {
             if case .refuse = answer { dropsSession = true }
             return
         }
-        answers[question.kind] = answer
+        // A key stays where it is wiped, and each question about keys is another one.
+        if question.kind != .presharedKey { answers[question.kind] = answer }
         if case .refuse(let refusal) = answer {
             refuse(
                 refusal.error(phase: question.phase),

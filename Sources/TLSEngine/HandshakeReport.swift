@@ -88,6 +88,8 @@ public struct HandshakeReport: Sendable {
     public var flights: Int
     /// Session tickets the peer sent, the first four; in TLS 1.3 they come after the handshake.
     public var tickets: [TicketFacts]
+    /// What the two sides proved themselves by; nil until the handshake is complete.
+    public var authentication: HandshakeAuthentication?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

@@ -26,9 +26,10 @@ extension TLSEngine {
             )
         }
         try deliberation.take(answer)
+        if case .presharedKey(let request) = question { return try settle(request, answer) }
         guard case .clientHello(let hello) = question else { return }
         switch answer {
-        case .accept, .present, .use(nil, _): try settle(hello)
+        case .accept, .present, .presharedKey, .use(nil, _): try settle(hello)
         case .use(let chosen?, _): try restart(as: chosen)
         case .refuse: deliberation.isHelloSettled = true
         }
@@ -53,6 +54,9 @@ extension TLSEngine {
             guard try speak(deliberation, &output) else {
                 return Progress(consumed: consumed, wants: .write)
             }
+            if let keys = deliberation.presharedKeys, try mustAskFirst(deliberation, keys) {
+                continue
+            }
             let before = output.count
             let (outcome, wasReplay) = try advance(
                 deliberation,
@@ -62,6 +66,11 @@ extension TLSEngine {
             )
             if deliberation.isHelloIn, !deliberation.isHelloSettled {
                 try consider(deliberation)
+                continue
+            }
+            if let keys = deliberation.presharedKeys,
+                try mustAsk(deliberation, keys, behind: outcome)
+            {
                 continue
             }
             guard deliberation.pending == nil else { continue }
@@ -103,7 +112,13 @@ extension TLSEngine {
             return (outcome, true)
         }
         let keepsHello = deliberation.keepsHello && connection.isClientHelloDue
-        let (outcome, taken) = try takeHandshake(ciphertext, &output)
+        let admitted = deliberation.presharedKeys?.admit(ciphertext) ?? ciphertext.count
+        let (outcome, taken) = try takeHandshake(ciphertext.extracting(..<admitted), &output)
+        // A byte that was held back counts only once all before it was taken.
+        deliberation.presharedKeys?.note(
+            ciphertext.extracting(..<taken),
+            heldBack: ciphertext.extracting((taken == admitted ? taken : ciphertext.count)...)
+        )
         if keepsHello {
             for place in 0..<taken { deliberation.helloRecords.append(ciphertext[place]) }
         }

@@ -56,7 +56,7 @@ extension TLSEngine {
         error.detail = detail(for: error.code, reasons)
         error.hint = hint(for: error.code)
         context.diffieHellmanFloor.explain(&error)
-        return error
+        return deliberation?.presharedKeys?.sharpened(error, role: context.role) ?? error
     }
 
     /// A TLS 1.3 client is done before the server has judged its certificate: such an alert belongs
@@ -88,6 +88,7 @@ extension TLSEngine {
         case .weakParameters:
             "The peer needs larger keys or a newer hash; this system's security level refuses these"
         case .peerCertificateMissing: "Give the client a certificate and its key"
+        case .presharedKeyMissing: "Give a key for the hint the server sent"
         case .closedDuringHandshake where phase == .serverHello:
             "Nothing came back: the port may not speak TLS, or a middlebox ended the connection"
         default: nil
@@ -97,6 +98,7 @@ extension TLSEngine {
     private func hint(for alert: Alert) -> String? {
         // Behind the handshake these say something else, and nothing that could be cured.
         if hasCompleted, !alert.judgesCertificate, alert != .certificateRequired { return nil }
+        if let hint = presharedKeyHint(for: alert) { return hint }
         return switch alert {
         case .unrecognizedName: "The server knows no host of this name: check the servername"
         case .noApplicationProtocol: "The server speaks none of the offered ALPN protocols"

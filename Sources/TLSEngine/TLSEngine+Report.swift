@@ -31,7 +31,7 @@ extension TLSEngine {
             peerSignatureAlgorithm: connection.peerSignatureAlgorithm,
             sharedSignatureAlgorithms: connection.sharedSignatureAlgorithms,
             alpn: connection.applicationProtocol,
-            isResumed: connection.isResumed,
+            isResumed: isResumed,
             isHelloRetried: connection.isHelloRetried,
             clientCertificateRequested: connection.isClientCertificateRequested,
             isServernameAcknowledged: connection.isServernameAcknowledged,
@@ -51,7 +51,8 @@ extension TLSEngine {
             bytesReceived: facts.bytesReceived,
             bytesSent: facts.bytesSent,
             flights: facts.flights,
-            tickets: connection.tickets
+            tickets: connection.tickets,
+            authentication: authentication
         )
     }
 

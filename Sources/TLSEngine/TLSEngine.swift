@@ -69,6 +69,8 @@ public struct TLSEngine: ~Copyable {
     private(set) var failure: TLSError?
     /// Nil where nothing is to be decided.
     private(set) var deliberation: Deliberation?
+    /// What was proved, where preshared keys are used, once the handshake is complete.
+    var provenBy: HandshakeAuthentication?
 
     /// Makes an engine.
     ///
@@ -494,12 +496,18 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        var keyProblem: TLSError?
         if deliberation != nil {
+            keyProblem = settlePresharedKeys()
             connection.uninstallDeliberation()
             record?.deliberation = nil
             deliberation = nil
         }
         budget.begin(connection.messagesReceived)
+        if let problem = keyProblem {
+            _ = withWindows(Span(), &output) { $0.shutdown() }
+            throw fail(with: problem)
+        }
         if record?.kept != nil { adoptResumedVerdict() }
         guard context.role == .client,
             let problem = context.applicationProtocolRule.problem(

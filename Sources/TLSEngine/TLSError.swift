@@ -101,6 +101,18 @@ public struct TLSError: Error, Sendable {
         case unknownServername
         /// An answer came without a question, or to another one.
         case unexpectedAnswer
+        /// A preshared key is too short, its identity cannot be sent, or it is for another version.
+        case invalidPresharedKey
+        /// A preshared key was used for another version, hash or role before (RFC 9257 §4.1).
+        case presharedKeyReused
+        /// The handshake needs a preshared key of this side, and it has none.
+        case presharedKeyMissing
+        /// The peer did not use the preshared key that it must use.
+        case presharedKeyUnused
+        /// A client named a preshared key that this side does not know.
+        case presharedKeyUnknown
+        /// The peer does not have the preshared key that it named.
+        case presharedKeyMismatch
         /// OpenSSL failed in a way this package does not know.
         case internalError
         /// A revocation list given by this side cannot be read.
@@ -151,7 +163,8 @@ public struct TLSError: Error, Sendable {
             .recordOverflow, .clientHelloTooLarge, .handshakeMessageTooLarge,
             .protocolViolation, .tooManyPostHandshakeMessages:
             .peer
-        case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication:
+        case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication,
+            .presharedKeyUnused, .presharedKeyUnknown, .presharedKeyMismatch:
             .policy
         case .noSharedParameters, .noApplicationProtocol, .unknownServername: .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
@@ -160,7 +173,7 @@ public struct TLSError: Error, Sendable {
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer:
+            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -242,6 +255,12 @@ extension TLSError.Code {
         case .refusedByApplication: "refused by the application"
         case .unknownServername: "no host of this name"
         case .unexpectedAnswer: "an answer that does not belong here"
+        case .invalidPresharedKey: "the preshared key cannot be used"
+        case .presharedKeyReused: "one preshared key has two uses"
+        case .presharedKeyMissing: "there is no preshared key"
+        case .presharedKeyUnused: "the peer did not use the preshared key"
+        case .presharedKeyUnknown: "the client named an unknown preshared key"
+        case .presharedKeyMismatch: "the peer does not have the preshared key it named"
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"

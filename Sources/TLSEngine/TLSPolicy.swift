@@ -68,6 +68,12 @@ public struct TLSPolicy: Hashable, Sendable {
     public var limits = TLSLimits()
     /// Which decisions of the handshake the engine's owner makes; none by default.
     public var decisions: TLSDecisions = []
+    /// Whether a client whose owner gives a preshared key insists on it; once one was given, by
+    /// default.
+    public var presharedKeyDemand = PresharedKeyDemand.onceGiven
+    /// What a server of TLS 1.2 tells its clients to choose a preshared key by, up to 256 bytes; nil
+    /// tells nothing (RFC 4279 §2).
+    public var presharedKeyHint: String?
 
     /// Makes the default policy.
     public init() {}
@@ -104,6 +110,15 @@ public struct TLSLimits: Hashable, Sendable {
     public var postHandshakeMessages = 64
     /// Bytes of application data that pay for one more of these messages; 16 KiB by default.
     public var dataPerPostHandshakeMessage = 16384
+    /// Names of preshared keys in one ClientHello of TLS 1.3 that a server asks its owner about; 4 by
+    /// default.
+    ///
+    /// Further ones are taken for unknown.
+    public var presharedKeyIdentities = 4
+    /// Bytes of such a name; 256 by default.
+    ///
+    /// Longer ones are taken for unknown. TLS 1.2 knows none over 256.
+    public var presharedKeyIdentityBytes = 256
     /// Bytes of a stapled OCSP response; 16 KiB by default.
     ///
     /// OpenSSL takes no more in TLS 1.2.

@@ -28,6 +28,14 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     public static let clientCertificate = TLSDecisions(rawValue: 1 << 2)
     /// A client's: which certificate it shows; ``TLSQuestion/certificateChoice(_:)``.
     public static let certificateChoice = TLSDecisions(rawValue: 1 << 3)
+    /// Both sides': which preshared key is used; ``TLSQuestion/presharedKey(_:)``.
+    ///
+    /// A server with it needs no identity.
+    public static let presharedKey = TLSDecisions(rawValue: 1 << 4)
+    /// A client's: whether a stapled OCSP response will do; ``TLSQuestion/ocspResponse(_:_:)``.
+    ///
+    /// Asks the server for one, and comes on top of what ``TrustPolicy/revocation`` makes of it.
+    public static let ocspResponse = TLSDecisions(rawValue: 1 << 5)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -43,6 +51,16 @@ public enum TLSQuestion: Sendable {
     /// Which certificate the server gets: ``TLSAnswer/present(_:)``, ``TLSAnswer/accept`` for the one
     /// of the context, or a refusal.
     case certificateChoice(CertificateRequest)
+    /// Which preshared key is used: ``TLSAnswer/presharedKey(_:)``, ``TLSAnswer/accept`` for none, or a
+    /// refusal.
+    case presharedKey(PresharedKeyRequest)
+    /// Whether the staple will do, as it came and as it was verified: ``TLSAnswer/accept`` or a
+    /// refusal.
+    ///
+    /// A staple that does not count is refused without a question, unless the trust policy does not
+    /// look at revocation or accepts anything: the second part is nil then. A server that staples
+    /// nothing raises no question either; see ``RevocationPolicy/Demand/require``.
+    case ocspResponse([UInt8], OCSPStaple?)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -51,6 +69,8 @@ public enum TLSQuestion: Sendable {
         case .serverIdentity: .serverIdentity
         case .clientCertificate: .clientCertificate
         case .certificateChoice: .certificateChoice
+        case .presharedKey: .presharedKey
+        case .ocspResponse: .ocspResponse
         }
     }
 
@@ -58,9 +78,10 @@ public enum TLSQuestion: Sendable {
     public var phase: HandshakePhase {
         switch self {
         case .clientHello: .clientHello
-        case .serverIdentity: .certificate
+        case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice: .keyExchange
+        case .presharedKey(let request): request.phase
         }
     }
 
@@ -72,6 +93,8 @@ public enum TLSQuestion: Sendable {
         case .clientCertificate: .accessDenied
         // OpenSSL has no other word for it.
         case .certificateChoice: .internalError
+        case .presharedKey: .handshakeFailure
+        case .ocspResponse: .badCertificateStatusResponse
         }
     }
 }
@@ -87,6 +110,8 @@ public enum TLSAnswer: Sendable {
     case use(TLSContext?, applicationProtocols: [String]? = nil)
     /// This certificate is shown; nil shows none.
     case present(TLSIdentity?)
+    /// This preshared key is used; nil knows none.
+    case presharedKey(PresharedKeyInfo?)
 
     /// Whether it says something about a kind of question.
     func fits(_ question: TLSQuestion) -> Bool {
@@ -94,7 +119,8 @@ public enum TLSAnswer: Sendable {
         case (.accept, _), (.refuse, _): true
         case (.use(let context, _), .clientHello): context?.role != .client
         case (.present, .certificateChoice): true
-        case (.use, _), (.present, _): false
+        case (.presharedKey, .presharedKey): true
+        case (.use, _), (.present, _), (.presharedKey, _): false
         }
     }
 }
@@ -105,7 +131,8 @@ public struct TLSRefusal: Error, Hashable, Sendable {
     /// The alert for the peer; nil for the usual one of the question.
     ///
     /// Some questions can be answered with some alerts only: of a refused server's certificate those
-    /// that judge one, of a refused choice of certificate none but internal_error.
+    /// that judge one, of a refused choice of certificate none but internal_error, of a refused staple
+    /// in TLS 1.3 none but bad_certificate_status_response.
     public var alert: Alert?
     /// Why, in one sentence for this side's error; the peer does not see it.
     public var reason: String

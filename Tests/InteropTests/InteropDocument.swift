@@ -42,6 +42,9 @@ enum InteropDocument {
             "  level refused.",
             "- *Resumption*: the second connection resumes the first, with client certificates or",
             "  without; sessions of OpenSSL's own form count if their maker had trusted the server.",
+            "- *Staples*: a good OCSP response is taken as evidence, one that says revoked refused with",
+            "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
+            "  staple none.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

@@ -27,6 +27,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
     case resumption = "Resumption"
+    case staple = "Staples"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case other = "Its own"
@@ -63,6 +64,7 @@ struct InteropLine: Sendable {
 
     /// One that matches and one that does not, a version.
     private static let pins: Counts = [.fingerprints: 2 * once]
+    private static let staples: Counts = [.staple: StapleRow.all.count]
 
     /// Each kind of host a version.
     private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
@@ -80,6 +82,7 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once]
             ),
@@ -89,7 +92,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.cut: once, .other: 4 * once, .resumption: 4 * once],
-                pins
+                pins,
+                staples
             ),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
             InteropLine(
@@ -99,6 +103,7 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count, .resumption: 2 * once]
             ),
         ] + scripted(.client) + [
@@ -108,17 +113,19 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
+                staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
             InteropLine(
                 "gnutls-cli",
                 .listener,
                 handshakes,
                 data,
                 [.halfClose: once, .cut: once, .resumption: 2 * once],
-                hosts
+                hosts,
+                staples
             ),
         ] + scripted(.listener)
 

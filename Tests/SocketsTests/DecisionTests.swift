@@ -11,19 +11,19 @@ import Testing
 
 /// One of the callbacks.
 enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case chooseHost, checkServerIdentity, checkClientIdentity, chooseIdentity
+    case chooseHost, checkServerIdentity, checkClientIdentity, chooseIdentity, ocsp
 
     var role: TLSRole {
         switch self {
         case .chooseHost, .checkClientIdentity: .server
-        case .checkServerIdentity, .chooseIdentity: .client
+        case .checkServerIdentity, .chooseIdentity, .ocsp: .client
         }
     }
 
     var phase: HandshakePhase {
         switch self {
         case .chooseHost: .clientHello
-        case .checkServerIdentity: .certificate
+        case .checkServerIdentity, .ocsp: .certificate
         case .checkClientIdentity: .clientAuthentication
         case .chooseIdentity: .keyExchange
         }
@@ -36,6 +36,7 @@ enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .checkServerIdentity: .certificateUnknown
         case .checkClientIdentity: .accessDenied
         case .chooseIdentity: .internalError
+        case .ocsp: .badCertificateStatusResponse
         }
     }
 
@@ -78,6 +79,9 @@ struct Stage {
             }
         case .checkClientIdentity: server.checkClientIdentity = { _, _ in try await body() }
         case .checkServerIdentity: client.checkServerIdentity = { _, _ in try await body() }
+        case .ocsp:
+            server.ocspResponse = credentials.staple
+            client.ocsp = { _, _ in try await body() }
         case .chooseIdentity:
             client.chooseIdentity = { _ in
                 try await body()

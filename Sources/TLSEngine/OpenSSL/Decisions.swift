@@ -9,13 +9,14 @@ extension SSLContextBuilder {
     /// Sets what decisions of this policy, or virtual hosts, need.
     func setDecisions(hosts: TLSHosts?) throws(TLSError) {
         let context = unsafe handle.pointer
+        if policy.decisions.contains(.presharedKey) { try setPresharedKeys() }
         guard role == .server else {
             guard hosts == nil else {
                 throw TLSError(.invalidPolicy, detail: "a client has no virtual hosts")
             }
             return
         }
-        if hosts != nil || policy.decisions.contains(.clientHello) {
+        if hosts != nil || !policy.decisions.isDisjoint(with: [.clientHello, .presharedKey]) {
             // Not looked at: an address that is not null says that ALPN is required.
             let mark = unsafe UnsafeMutableRawPointer(bitPattern: policy.alpnRequired ? 1 : 0)
             unsafe SSL_CTX_set_client_hello_cb(context, considerClientHello, mark)
@@ -56,7 +57,8 @@ func considerClientHello(
             unsafe alert?.pointee = CInt(refusal.alert.code)
             return SSL_CLIENT_HELLO_ERROR
         }
-        guard deliberation.isHelloSettled else {
+        guard deliberation.isHelloSettled, deliberation.presharedKeys?.isHelloSettled ?? true
+        else {
             deliberation.isHelloIn = true
             return SSL_CLIENT_HELLO_RETRY
         }
@@ -79,7 +81,7 @@ func chooseCertificate(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer
     case nil: -1
     case .present(let identity): unsafe SSLConnection.present(identity, on: ssl) ? 1 : 0
     case .refuse: 0
-    case .accept, .use: 1
+    case .accept, .use, .presharedKey: 1
     }
 }
 
@@ -135,7 +137,7 @@ extension Deliberation {
             // OpenSSL chooses the alert by this code.
             unsafe X509_STORE_CTX_set_error(store, verificationCode(of: refusal))
             return 0
-        case .accept, .use, .present: return 1
+        case .accept, .use, .present, .presharedKey: return 1
         }
     }
 }

@@ -131,6 +131,8 @@ private let recordLayerFailure: Int32 = 313
 private let codes: [Int32: TLSError.Code] = {
     let table: [(TLSError.Code, [Int32])] = [
         (.noApplicationProtocol, [SSL_R_NO_APPLICATION_PROTOCOL]),
+        (.presharedKeyMismatch, [SSL_R_BINDER_DOES_NOT_VERIFY]),
+        (.presharedKeyMissing, [SSL_R_PSK_IDENTITY_NOT_FOUND]),
         (.peerCertificateMissing, [SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE]),
         (
             .recordOverflow,

@@ -20,6 +20,8 @@ struct SSLContextBuilder {
             ("alpnListBytes", limits.alpnListBytes, 0...65535),
             ("postHandshakeMessages", limits.postHandshakeMessages, 0...Int.max),
             ("dataPerPostHandshakeMessage", limits.dataPerPostHandshakeMessage, 1...Int.max),
+            ("presharedKeyIdentities", limits.presharedKeyIdentities, 1...1024),
+            ("presharedKeyIdentityBytes", limits.presharedKeyIdentityBytes, 1...65535),
             ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
@@ -128,6 +130,7 @@ struct SSLContextBuilder {
             throw ErrorQueue.error(.internalError)
         }
         defer { unsafe SSL_free(ssl) }
+        if policy.decisions.contains(.presharedKey) { unsafe admitPresharedKeySuites(ssl) }
         let stack = unsafe SSL_get1_supported_ciphers(ssl)
         defer { unsafe cssl_cipher_stack_free(stack) }
         let usable = Set(
@@ -291,6 +294,7 @@ struct SSLContextBuilder {
             trust.write(to: &writer)
             label += writer.bytes
         }
+        if policy.decisions.contains(.presharedKey) { label += Array("\0preshared key".utf8) }
         let digest = OpenSSLLibrary.sha256(label)
         guard
             unsafe SSL_CTX_set_session_id_context(context, digest, CUnsignedInt(digest.count)) == 1

@@ -72,31 +72,6 @@ extension SessionKey: CustomStringConvertible, CustomDebugStringConvertible, Cus
     public var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-/// Bytes that are wiped when the last reference goes.
-@safe
-final class SecretBytes: @unchecked Sendable {
-    // Sendable: written only by whoever made it, before it is shared.
-    let buffer: UnsafeMutableBufferPointer<UInt8>
-    var count: Int { unsafe buffer.count }
-    var pointer: UnsafeMutablePointer<UInt8>? { unsafe buffer.baseAddress }
-
-    /// Makes room for a secret, all zeros.
-    init(count: Int) {
-        unsafe buffer = .allocate(capacity: count)
-        unsafe buffer.initialize(repeating: 0)
-    }
-
-    convenience init(_ bytes: [UInt8]) {
-        self.init(count: bytes.count)
-        _ = unsafe buffer.update(fromContentsOf: bytes)
-    }
-
-    deinit {
-        unsafe OPENSSL_cleanse(buffer.baseAddress, buffer.count)
-        unsafe buffer.deallocate()
-    }
-}
-
 /// AES-256-GCM.
 enum SealedBox {
     static let nonceCount = 12

@@ -59,8 +59,8 @@ final class SSLSessionHandle: @unchecked Sendable {
     /// close_notify) would else spoil it for others.
     func copy() -> SSLSessionHandle? {
         let der = SecretBytes(count: derCount)
-        guard let memory = unsafe der.pointer, der.count > 0 else { return nil }
-        unsafe writeDER(to: memory)
+        guard der.count > 0 else { return nil }
+        unsafe writeDER(to: der.pointer)
         return unsafe SSLSessionHandle(der: UnsafeBufferPointer(der.buffer))
     }
 
@@ -247,9 +247,7 @@ final class SessionStorage: Sendable {
         let secret = SecretBytes(count: public4.count + handle.derCount)
         _ = unsafe secret.buffer.update(fromContentsOf: public4)
         // There is room for the DER behind the facts.
-        if let memory = unsafe secret.pointer {
-            unsafe handle.writeDER(to: memory + public4.count)
-        }
+        unsafe handle.writeDER(to: secret.pointer + public4.count)
         let header = SessionStorage.magic + [SessionStorage.version] + key.identifier
         return SealedBox.seal(secret, header: header, key: key).map { header + $0 } ?? []
     }
@@ -257,7 +255,7 @@ final class SessionStorage: Sendable {
     /// OpenSSL's form comes back as it came.
     private func unsealed(_ handle: SSLSessionHandle) -> [UInt8] {
         let der = SecretBytes(count: handle.derCount)
-        if let memory = unsafe der.pointer { unsafe handle.writeDER(to: memory) }
+        unsafe handle.writeDER(to: der.pointer)
         return unsafe Array(der.buffer)
     }
 }

@@ -31,7 +31,8 @@ public final class TLSContext: Sendable {
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
     var asksForStaple: Bool {
-        policy.requestsOCSPStaple || trust.revocation.demand == .require
+        policy.requestsOCSPStaple || policy.decisions.contains(.ocspResponse)
+            || trust.revocation.demand == .require
             || (trust.strictness == .strict && trust.revocation.demand == .ifPresent)
     }
     /// The smallest finite field for key exchange.
@@ -86,7 +87,8 @@ public final class TLSContext: Sendable {
         staples: OCSPStapleShelf? = nil
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
-        guard role == .client || !identities.isEmpty else {
+        let hasKeys = policy.decisions.contains(.presharedKey)
+        guard role == .client || !identities.isEmpty || hasKeys else {
             throw TLSError(.identityMissing, hint: "Give a certificate chain and its key")
         }
         ErrorQueue.clear()

@@ -48,14 +48,20 @@ public struct Alert: Hashable, Sendable {
     public static let accessDenied = Alert(49)
     /// A message that could not be read.
     public static let decodeError = Alert(50)
+    /// A signature or another proof of the handshake that is wrong.
+    public static let decryptError = Alert(51)
     /// No common protocol version.
     public static let protocolVersion = Alert(70)
     /// Something went wrong at the sender, not the peer.
     public static let internalError = Alert(80)
     /// No host of this name here (RFC 6066 §3).
     public static let unrecognizedName = Alert(112)
+    /// A preshared key of a name that the server does not know.
+    public static let unknownPSKIdentity = Alert(115)
     /// A client certificate is demanded.
     public static let certificateRequired = Alert(116)
+    /// The stapled OCSP response does not do (RFC 6066 §8).
+    public static let badCertificateStatusResponse = Alert(113)
     /// No common application protocol (RFC 7301 §3.2).
     public static let noApplicationProtocol = Alert(120)
 

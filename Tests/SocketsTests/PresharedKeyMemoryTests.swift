@@ -1,0 +1,146 @@
+// No key is left behind: a process of its own shakes hands, lets go of everything, and looks for the
+// key in all its memory.
+
+import Foundation
+import TLSTestKit
+import Testing
+
+@testable import Sockets
+
+@Suite(.timeLimit(.minutes(1))) struct PresharedKeyMemoryTests {
+    @Test("behind connections that ended well, badly and in the middle no memory holds their key")
+    func nothingLeft() async {
+        await #expect(processExitsWith: .success) {
+            // The text to look for is made anew by every look, and wiped behind it.
+            try await converse(.tls12)
+            try await converse(.tls13)
+            try #require(MemoryScan.count(of: seeds.0) == 0)
+            try #require(MemoryScan.count(of: seeds.1) == 0)
+            // The look finds what is there.
+            let here = secret(seeds.0)
+            try #require(MemoryScan.count(of: seeds.0) == 1)
+            try #require(here.count == 32)
+        }
+    }
+}
+
+private let seeds: (UInt8, UInt8) = (11, 97)
+
+/// A key that stands nowhere in the program.
+private func secret(_ seed: UInt8) -> SecretBytes {
+    SecretBytes(capacity: 32) { output in
+        for place in UInt8(0)..<32 { output.append(byte(seed, place)) }
+    }
+}
+
+/// One byte of the key.
+@inline(never)
+private func byte(_ seed: UInt8, _ place: UInt8) -> UInt8 {
+    (place &* 37 &+ seed &* 11) ^ (place &* place) ^ 0xa5
+}
+
+private func info(_ wire: Wire) throws -> PresharedKeyInfo {
+    try PresharedKeyInfo(
+        key: secret(wire == .tls12 ? seeds.0 : seeds.1),
+        identity: "meter",
+        use: wire == .tls12 ? .tls12 : .tls13(.sha384),
+        roles: .both(because: "the test plays both sides")
+    )
+}
+
+private func converse(_ wire: Wire) async throws {
+    let pair = try await Pair(wire) {
+        $0.presharedKey = { _ in try info(wire) }
+    } server: {
+        $0.presharedKey = { _ in try info(wire) }
+    }
+    try await pair.client.write("data")
+    _ = try await readExactly(4, from: pair.server)
+    // One that fails, and one that ends while it is asked.
+    let refusing = try makeListener(wire) { $0.presharedKey = { _ in nil } }
+    try refusing.onSocket { _ in }
+    let refused = try makeClient(wire, to: refusing.localAddress) {
+        $0.presharedKey = { _ in try info(wire) }
+    }
+    _ = await thrown { _ = try await refused.ready }
+    let (begun, go, done) = (Gate(), Gate(), Gate())
+    let waiting = try makeClient(wire, to: pair.listener.localAddress) {
+        $0.presharedKey = { _ in
+            let mine = try info(wire)
+            begun.open()
+            await go.wait()
+            defer { done.open() }
+            return mine
+        }
+    }
+    await begun.wait()
+    waiting.abort("enough")
+    go.open()
+    await done.wait()
+    try await pair.client.close()
+    try await pair.server.close()
+    await refusing.close()
+    await pair.listener.close()
+}
+
+/// Looks through the memory of this process.
+private enum MemoryScan {
+    /// How often the key of a seed stands in memory that can be written.
+    static func count(of seed: UInt8) throws -> Int {
+        let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+        let memory = try FileHandle(forReadingFrom: URL(filePath: "/proc/self/mem"))
+        defer { try? memory.close() }
+        var found = 0
+        for line in maps.split(separator: "\n") where line.contains(" rw") {
+            let range = line.prefix { $0 != " " }.split(separator: "-")
+            guard range.count == 2, let start = UInt64(range[0], radix: 16),
+                let end = UInt64(range[1], radix: 16)
+            else { continue }
+            found += count(of: seed, memory, start, end)
+        }
+        return found
+    }
+
+    /// Reads a region by pieces into one place, which is wiped behind each: a copy of a key would be
+    /// found by the next look.
+    private static func count(
+        of seed: UInt8,
+        _ memory: FileHandle,
+        _ start: UInt64,
+        _ end: UInt64
+    ) -> Int {
+        var found = 0
+        var place = start
+        while place < end {
+            let size = Int(min(UInt64(pieceCount), end - place))
+            let piece = unsafe UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
+            defer {
+                _ = unsafe piece.initializeMemory(as: UInt8.self, repeating: 0)
+                unsafe piece.deallocate()
+            }
+            // Regions of the kernel's own cannot be read.
+            let got = unsafe pread(memory.fileDescriptor, piece.baseAddress, size, off_t(place))
+            guard got == size else { return found }
+            found += unsafe occurrences(of: seed, UnsafeRawBufferPointer(piece))
+            // A key on the seam is in the next piece too, whole.
+            place += UInt64(size == pieceCount ? size - 31 : size)
+        }
+        return found
+    }
+
+    private static func occurrences(of seed: UInt8, _ bytes: UnsafeRawBufferPointer) -> Int {
+        guard bytes.count >= 32 else { return 0 }
+        let first = byte(seed, 0)
+        var found = 0
+        for start in 0...(bytes.count - 32) where bytes[start] == first {
+            // Half a key would be as bad.
+            let isThere = (UInt8(1)..<16).allSatisfy { place in
+                bytes[start + Int(place)] == byte(seed, place)
+            }
+            if isThere { found += 1 }
+        }
+        return found
+    }
+
+    private static let pieceCount = 1 << 20
+}
