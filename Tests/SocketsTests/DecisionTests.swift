@@ -214,7 +214,7 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
     )
     func timeout(callback: Callback, wire: Wire) async throws {
         let cancelled = Gate()
-        let stage = try await Stage(callback, wire, deadline: .milliseconds(300)) {
+        let stage = try await Stage(callback, wire, deadline: .seconds(2)) {
             await Gate().wait()
             if Task.isCancelled { cancelled.open() }
         }
@@ -232,7 +232,7 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
     )
     func deaf(callback: Callback) async throws {
         let (begun, go, ended) = (Gate(), Gate(), Gate())
-        let stage = try await Stage(callback, .tls13, deadline: .milliseconds(300)) {
+        let stage = try await Stage(callback, .tls13, deadline: .seconds(2)) {
             begun.open()
             // A task of its own does not hear of the cancellation.
             await Task { await go.wait() }.value

@@ -173,7 +173,7 @@ private struct KeyStage {
     )
     func timeout(asker: KeyAsker, wire: Wire) async throws {
         let cancelled = Gate()
-        let stage = try KeyStage(asker, wire, deadline: .milliseconds(300)) {
+        let stage = try KeyStage(asker, wire, deadline: .seconds(2)) {
             await Gate().wait()
             if Task.isCancelled { cancelled.open() }
             return nil
