@@ -16,7 +16,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(address certificate chain client hello server)
+all=(address certificate chain client hello revocation server)
 targets=()
 seconds=30
 minimise=false

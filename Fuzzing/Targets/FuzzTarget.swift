@@ -19,6 +19,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case client
     /// A ClientHello, taken apart without OpenSSL.
     case hello
+    /// OCSP responses and revocation lists.
+    case revocation
     /// The engine as server, fed what a client says, altered.
     case server
 
@@ -38,6 +40,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
         case .hello: fuzzHello(input)
+        case .revocation: try fuzzRevocation(input, materials)
         case .server: try fuzzEngine(.server, input, materials)
         }
     }
@@ -51,6 +54,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()
         case .hello: try helloSeeds(materials)
+        case .revocation: try revocationSeeds(materials)
         }
     }
 }

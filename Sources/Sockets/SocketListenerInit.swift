@@ -203,12 +203,12 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
 
     /// Checks the members.
     func context() throws(SocketError) -> TLSContext {
-        try context(sessionIDContext: "", hosts: try virtualHosts())
+        try context(host: nil, hosts: try virtualHosts())
     }
 
-    /// The configuration under one label, with the hosts given.
+    /// The configuration of the listener, or of a host of some name, whose sessions are its own.
     func context(
-        sessionIDContext: String,
+        host: String?,
         hosts: TLSHosts?
     ) throws(SocketError) -> TLSContext {
         guard callbacks.checkClientIdentity == nil || clientAuthentication != .none else {
@@ -225,7 +225,6 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             passphrase: passphrase
         )
         let policy = TLSPolicy { policy in
-            policy.sessionIDContext = sessionIDContext
             policy.decisions = callbacks.decisions
             policy.presharedKeyHint = presharedKeyHint
             policy.alpn = alpn
@@ -238,7 +237,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.clientAuthentication = clientAuthentication
             policy.ticketCount = ticketCount
             policy.minDHSize = minDHSize
-            policy.sessionIDContext = sessionIDContext
+            policy.sessionIDContext = host.map { sessionIDContext + "\n" + $0 } ?? sessionIDContext
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
         }

@@ -38,6 +38,24 @@ public typealias IdentityChoiceCallback =
         _ request: CertificateRequest
     ) async throws -> TLSIdentity?
 
+/// Decides whether a stapled OCSP response will do (seed `OCSPCallback`, which returns nothing and so
+/// could not refuse); what it throws refuses the server.
+///
+/// Called with the response in DER, and with what it says once it was verified: for a certificate that
+/// is good, as the trust policy refuses any other before. `staple` is nil where the policy does not
+/// look at revocation: then nothing of the response is verified. It is not called for a server that
+/// staples nothing, nor for a resumed session.
+///
+/// ```swift
+/// $0.ocsp = { response, staple in
+///     guard let staple, staple.thisUpdate > yesterday else { throw TLSRefusal("not fresh enough") }
+/// }
+/// ```
+public typealias OCSPCallback =
+    @Sendable (
+        _ response: [UInt8], _ staple: OCSPStaple?
+    ) async throws -> Void
+
 /// Chooses who answers a client, by its ClientHello and its address.
 ///
 /// What it throws refuses the client; a ``TLSRefusal`` names the alert, for example
@@ -101,6 +119,7 @@ struct ClientCallbacks: Hashable, Sendable {
     var checkServerIdentity: TLSCallback<ServerIdentityCallback>?
     var chooseIdentity: TLSCallback<IdentityChoiceCallback>?
     var presharedKey: TLSCallback<PresharedKeyCallback>?
+    var ocsp: TLSCallback<OCSPCallback>?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
@@ -108,6 +127,7 @@ struct ClientCallbacks: Hashable, Sendable {
         if checkServerIdentity != nil { decisions.insert(.serverIdentity) }
         if chooseIdentity != nil { decisions.insert(.certificateChoice) }
         if presharedKey != nil { decisions.insert(.presharedKey) }
+        if ocsp != nil { decisions.insert(.ocspResponse) }
         return decisions
     }
 }

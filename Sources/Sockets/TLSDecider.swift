@@ -52,6 +52,10 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
         case .presharedKey(let request):
             guard let give = callbacks.presharedKey else { break }
             return try await give.answer(request)
+        case .ocspResponse(let response, let staple):
+            guard let judge = callbacks.ocsp else { break }
+            try await judge.function(response, staple)
+            return .accept
         case .clientHello, .clientCertificate: break
         }
         return try await super.answer(question, place)
@@ -91,7 +95,7 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             let callbacks = place.context.companion as? ListenerCallbacks
             guard let give = callbacks?.presharedKey else { break }
             return try await give.answer(request)
-        case .serverIdentity, .certificateChoice: break
+        case .serverIdentity, .certificateChoice, .ocspResponse: break
         }
         return try await super.answer(question, place)
     }

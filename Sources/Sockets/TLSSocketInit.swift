@@ -75,11 +75,19 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Decides whether the server is who it should be; nil checks its name (seed
     /// `checkServerIdentity`).
     ///
-    /// Asked in both versions of TLS behind the verification of the chain, which it does not replace.
+    /// Asked in both versions of TLS behind the verification of the chain, which it does not replace, and
+    /// before a session is offered (`isResumed`): a refused one is not offered, and the
+    /// server then shows a certificate, which is asked about.
     /// It has until ``SocketLimits/handshake`` or ``SocketInit/connectionTimeout`` is over.
     public var checkServerIdentity: ServerIdentityCallback? {
         get { callbacks.checkServerIdentity?.function }
         set { callbacks.checkServerIdentity = newValue.map(TLSCallback.init) }
+    }
+    /// Decides whether the server's stapled OCSP response will do, which is asked for then; nil leaves it
+    /// to ``trust`` (seed `ocsp`).
+    public var ocsp: OCSPCallback? {
+        get { callbacks.ocsp?.function }
+        set { callbacks.ocsp = newValue.map(TLSCallback.init) }
     }
     /// Chooses the certificate when the server asks for one; nil shows ``identity``, or that of ``key``
     /// and ``cert``.

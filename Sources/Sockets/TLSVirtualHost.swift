@@ -92,6 +92,6 @@ extension TLSSocketListenerInit {
         guard hosts.isEmpty, callbacks.chooseHost == nil else {
             throw SocketError(.invalidOption, detail: "a virtual host has hosts of its own")
         }
-        return try context(sessionIDContext: label ?? "", hosts: nil)
+        return try context(host: label, hosts: nil)
     }
 }

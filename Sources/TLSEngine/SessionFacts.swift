@@ -177,6 +177,9 @@ extension KeptChain {
         let chain = verified.isEmpty ? [leaf] : verified
         let time = trust.time
         guard chain.allSatisfy({ $0.datesProblem(at: time) == nil }) else { return .expired }
+        guard
+            chain.dropLast(chain.count > 1 ? 1 : 0).allSatisfy(trust.revocation.isInDate(at: time))
+        else { return .expired }
         if let name, !leaf.matches(name) { return .otherName }
         if let verdict = pinVerdict(trust), verdict.match == nil, verdict.mode != .reportOnly {
             return .untrusted
@@ -188,6 +191,21 @@ extension KeptChain {
     func pinVerdict(_ trust: TrustPolicy) -> PinVerdict? {
         guard let pins = trust.pins, let leaf else { return nil }
         return pins.verdict(on: pins.mode == .replace || verified.isEmpty ? [leaf] : verified)
+    }
+}
+
+extension RevocationPolicy {
+    /// Whether the lists that speak of a certificate still do: else a full handshake refuses it, too.
+    fileprivate func isInDate(at time: UnixTime) -> (Certificate) -> Bool {
+        { certificate in
+            guard usesLists else { return true }
+            let issuer = certificate.issuer
+            let own = lists.filter { $0.issuer == issuer }
+            return own.isEmpty
+                || own.contains { list in
+                    list.thisUpdate <= time && list.nextUpdate.map { time <= $0 } ?? true
+                }
+        }
     }
 }
 

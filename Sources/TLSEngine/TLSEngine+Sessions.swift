@@ -141,6 +141,12 @@ extension TLSEngine {
                 version == .tls13 || connection.offersSuite(of: handle)
             else { return .otherPolicy }
             if handle.expires <= now { return .expired }
+            // Whether its maker looked for revocations is not known.
+            let revocation = context.trust.revocation
+            let wantsStaple = revocation.demand != .off && kept.leaf?.requiresStaple == true
+            guard revocation.demand != .require, !revocation.usesLists, !wantsStaple else {
+                return .untrusted
+            }
         }
         if let timeout = context.policy.sessionTimeout,
             kept.authenticatedAt.seconds + timeout.components.seconds <= now.seconds

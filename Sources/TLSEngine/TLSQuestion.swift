@@ -32,6 +32,10 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     ///
     /// A server with it needs no identity.
     public static let presharedKey = TLSDecisions(rawValue: 1 << 4)
+    /// A client's: whether a stapled OCSP response will do; ``TLSQuestion/ocspResponse(_:_:)``.
+    ///
+    /// Asks the server for one, and comes on top of what ``TrustPolicy/revocation`` makes of it.
+    public static let ocspResponse = TLSDecisions(rawValue: 1 << 5)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -50,6 +54,13 @@ public enum TLSQuestion: Sendable {
     /// Which preshared key is used: ``TLSAnswer/presharedKey(_:)``, ``TLSAnswer/accept`` for none, or a
     /// refusal.
     case presharedKey(PresharedKeyRequest)
+    /// Whether the staple will do, as it came and as it was verified: ``TLSAnswer/accept`` or a
+    /// refusal.
+    ///
+    /// A staple that does not count is refused without a question, unless the trust policy does not
+    /// look at revocation or accepts anything: the second part is nil then. A server that staples
+    /// nothing raises no question either; see ``RevocationPolicy/Demand/require``.
+    case ocspResponse([UInt8], OCSPStaple?)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -59,6 +70,7 @@ public enum TLSQuestion: Sendable {
         case .clientCertificate: .clientCertificate
         case .certificateChoice: .certificateChoice
         case .presharedKey: .presharedKey
+        case .ocspResponse: .ocspResponse
         }
     }
 
@@ -66,7 +78,7 @@ public enum TLSQuestion: Sendable {
     public var phase: HandshakePhase {
         switch self {
         case .clientHello: .clientHello
-        case .serverIdentity: .certificate
+        case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice: .keyExchange
         case .presharedKey(let request): request.phase
@@ -82,6 +94,7 @@ public enum TLSQuestion: Sendable {
         // OpenSSL has no other word for it.
         case .certificateChoice: .internalError
         case .presharedKey: .handshakeFailure
+        case .ocspResponse: .badCertificateStatusResponse
         }
     }
 }
@@ -118,7 +131,8 @@ public struct TLSRefusal: Error, Hashable, Sendable {
     /// The alert for the peer; nil for the usual one of the question.
     ///
     /// Some questions can be answered with some alerts only: of a refused server's certificate those
-    /// that judge one, of a refused choice of certificate none but internal_error.
+    /// that judge one, of a refused choice of certificate none but internal_error, of a refused staple
+    /// in TLS 1.3 none but bad_certificate_status_response.
     public var alert: Alert?
     /// Why, in one sentence for this side's error; the peer does not see it.
     public var reason: String

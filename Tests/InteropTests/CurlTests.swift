@@ -96,6 +96,14 @@ extension InteropTests {
     // Serialized: each row is a process, see InteropTests.
     @Suite("curl", .serialized, .needs(.curl))
     struct CurlTests {
+        @Test("curl takes our staple, and goes when there is none", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            let client = CurlClient(arguments: ["--cert-status"])
+            try await client.expectStaple(row) { result, response, _ in
+                #expect(result.exitCode == (response == nil ? 91 : 0), "\(result.text)")
+            }
+        }
+
         @Test(
             "our listener and curl agree, or refuse each other",
             arguments: HandshakeRow.all

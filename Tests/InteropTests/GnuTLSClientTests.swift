@@ -1,5 +1,6 @@
 // Our listener against gnutls-cli.
 
+import Foundation
 import Sockets
 import TLSTestKit
 import Testing
@@ -94,6 +95,18 @@ extension InteropTests {
     // Serialized: each row is a process, see InteropTests.
     @Suite("gnutls-cli", .serialized, .needs(.gnutlsClient))
     struct GnuTLSClientTests {
+        @Test("gnutls-cli takes our staple, and sees when there is none", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            let directory = try TemporaryDirectory()
+            let file = directory.path + "/saved.der"
+            let client = GnuTLSClient(options: ["--save-ocsp", file])
+            try await client.expectStaple(row) { result, response, _ in
+                #expect(result.exitCode == 0, "\(result.text)")
+                let saved = FileManager.default.contents(atPath: file).map { Array($0) } ?? []
+                #expect(saved == response ?? [])
+            }
+        }
+
         @Test(
             "our listener and gnutls-cli agree, or refuse each other",
             arguments: HandshakeRow.all

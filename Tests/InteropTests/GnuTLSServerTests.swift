@@ -108,6 +108,14 @@ extension InteropTests {
             try await GnuTLSServer().expectFingerprints(version)
         }
 
+        @Test("what gnutls-serv staples is judged", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            try await GnuTLSServer.expectStaple(row) {
+                // It would look into the response before.
+                GnuTLSServer(options: ["--ignore-ocsp-response-errors", "--ocsp-response", $0])
+            }
+        }
+
         @Test("a finite field is as large as both floors want", arguments: FieldRow.all)
         func field(_ row: FieldRow) async throws {
             let directory = try TemporaryDirectory()

@@ -126,6 +126,14 @@ struct Authorities: Sendable {
         TrustPolicy(anchors: [try Certificate(der: root.certificateDER)])
     }
 
+    /// What the responder of the good certificates' issuer says of one of them.
+    func ocspResponse(
+        for certificate: IssuedCertificate,
+        _ status: OCSPStatus = .good
+    ) throws -> [UInt8] {
+        try trusted.ocspAnswer(for: certificate, status).der
+    }
+
     func serverCertificate(_ row: HandshakeRow) throws -> IssuedCertificate {
         let host = SubjectName.dns(Self.host)
         return switch row.server {

@@ -27,6 +27,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case fingerprints = "Fingerprints"
     case finiteField = "Finite fields"
     case resumption = "Resumption"
+    case staple = "Staples"
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
@@ -64,6 +65,7 @@ struct InteropLine: Sendable {
 
     /// One that matches and one that does not, a version.
     private static let pins: Counts = [.fingerprints: 2 * once]
+    private static let staples: Counts = [.staple: StapleRow.all.count]
 
     /// Each kind of host a version.
     private static let hosts: Counts = [.hosts: HostRow.Answer.allCases.count * once]
@@ -84,6 +86,7 @@ struct InteropLine: Sendable {
                 data,
                 [.end: 2 * once, .cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once],
                 keys
@@ -94,7 +97,8 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.cut: once, .other: 4 * once, .resumption: 4 * once],
-                pins
+                pins,
+                staples
             ),
             InteropLine("haproxy", .client, handshakes, data, [.halfClose: 2 * once, .cut: once]),
             InteropLine(
@@ -104,6 +108,7 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once],
                 pins,
+                staples,
                 [.finiteField: FieldRow.all.count, .resumption: 2 * once],
                 keys
             ),
@@ -114,11 +119,12 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.end: 2 * once, .cut: once, .other: once + 3, .resumption: 2 * once],
+                staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
                 keys
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts),
+            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
             InteropLine(
                 "gnutls-cli",
                 .listener,
@@ -126,6 +132,7 @@ struct InteropLine: Sendable {
                 data,
                 [.halfClose: once, .cut: once, .resumption: 2 * once],
                 hosts,
+                staples,
                 keys
             ),
         ] + scripted(.listener)

@@ -112,6 +112,13 @@ extension InteropTests {
             try await NginxServer().expectRow(row)
         }
 
+        @Test("what nginx staples is judged", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            try await NginxServer.expectStaple(row) {
+                NginxServer(directives: "ssl_stapling on; ssl_stapling_file \($0);")
+            }
+        }
+
         @Test("a fingerprint stands for authority and name", arguments: HandshakeRow.versions)
         func fingerprints(_ version: ProtocolVersion) async throws {
             try await NginxServer().expectFingerprints(version)

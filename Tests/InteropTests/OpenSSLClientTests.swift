@@ -7,17 +7,19 @@ import Testing
 
 struct OpenSSLClient: ForeignClient {
     let name = "openssl s_client"
+    /// Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
+    var manner = ["-quiet"]
     /// Further arguments.
     var options: [String] = []
 
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
-        // Quiet: what it receives, and nothing else, goes to standard output; it ends with the server.
         var arguments = [
-            "s_client", "-quiet", "-connect", settings.address.description,
-            "-verify_hostname", settings.host,
+            "s_client", "-connect", settings.address.description, "-verify_hostname",
+            settings.host,
             "-CAfile", settings.root, "-no-CApath", "-no-CAstore", "-verify_return_error",
             settings.version == .tls12 ? "-tls1_2" : "-tls1_3",
         ]
+        arguments += manner
         arguments +=
             settings.sendsName ? ["-servername", settings.host] : ["-noservername"]
         if !settings.protocols.isEmpty {
@@ -38,6 +40,7 @@ struct OpenSSLClient: ForeignClient {
                 exitCode: state.exitCode ?? -1,
                 body: answer,
                 text: String(decoding: state.standardError, as: UTF8.self)
+                    + (manner == ["-quiet"] ? "" : state.text)
             )
         }
     }
@@ -100,6 +103,15 @@ extension InteropTests {
     // Serialized: each row is a process, see InteropTests.
     @Suite("openssl s_client", .serialized, .needs(.openssl))
     struct OpenSSLClientTests {
+        @Test("s_client takes our staple, and sees when there is none", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            let client = OpenSSLClient(manner: ["-status", "-ign_eof"])
+            try await client.expectStaple(row) { result, response, _ in
+                let words = response == nil ? "no response sent" : "Cert Status: good"
+                #expect(result.text.contains(words), "\(result.text)")
+            }
+        }
+
         @Test(
             "our listener and s_client agree, or refuse each other",
             arguments: HandshakeRow.all

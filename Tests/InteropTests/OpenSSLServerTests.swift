@@ -63,6 +63,13 @@ extension InteropTests {
             try await OpenSSLServer().expectFingerprints(version)
         }
 
+        @Test("what s_server staples is judged", arguments: StapleRow.all)
+        func staple(_ row: StapleRow) async throws {
+            try await OpenSSLServer.expectStaple(row) {
+                OpenSSLServer(behaviour: ["-rev", "-status_file", $0])
+            }
+        }
+
         @Test("a finite field is as large as both floors want", arguments: FieldRow.all)
         func field(_ row: FieldRow) async throws {
             let directory = try TemporaryDirectory()

@@ -16,6 +16,8 @@ struct Authority: Sendable {
     let anchors: [Certificate]
     /// For `localhost`, `a.test` and the loopback addresses.
     let server: TLSIdentity
+    /// A good OCSP response about the server's certificate.
+    let staple: [UInt8]
     let client: IssuedCertificate
 
     static func shared() throws -> Authority { try made.get() }
@@ -23,7 +25,9 @@ struct Authority: Sendable {
     private init() throws {
         ca = try TestCA()
         anchors = try Certificate.read(Array(ca.certificatePEM.utf8))
-        server = try TLSIdentity(try ca.issue("localhost", "a.test", "127.0.0.1", "::1"))
+        let issued = try ca.issue("localhost", "a.test", "127.0.0.1", "::1")
+        server = try TLSIdentity(issued)
+        staple = try ca.ocspAnswer(for: issued).der
         client = try ca.issueClient("alice")
     }
 }

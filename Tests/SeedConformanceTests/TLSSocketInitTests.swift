@@ -1,6 +1,7 @@
 // The draft's dictionary TLSSocketInit, member by member, in handshakes with a listener.
 
 import Sockets
+import Synchronization
 import TLSTestKit
 import Testing
 
@@ -293,6 +294,35 @@ import Testing
         )
     }
 
+    @Test("a callback judges the stapled response, in both versions; none is called without one")
+    func ocsp() async throws {
+        #expect(defaults.ocsp == nil)
+        let response = try Authority.shared().staple
+        for version: ProtocolVersion in [.tls12, .tls13] {
+            for refuses in [false, true] {
+                let count = Mutex(0)
+                let error = await failure {
+                    _ = try await Pair(
+                        .tls,
+                        client: {
+                            $0.maximumVersion = version
+                            $0.minimumVersion = version
+                            $0.ocsp = { told, staple in
+                                count.withLock { $0 += told == response && staple != nil ? 1 : 0 }
+                                if refuses { throw TLSRefusal("not this one") }
+                            }
+                        },
+                        server: { $0.ocspResponse = response }
+                    )
+                }
+                #expect(error?.code == (refuses ? .refusedByApplication : nil))
+                #expect(count.withLock { $0 } == 1)
+            }
+        }
+        let silent = try await Pair(.tls, client: { $0.ocsp = { _, _ in throw TLSRefusal("no") } })
+        #expect(try silent.clientTLS().report.ocspResponse == nil)
+    }
+
     @Test("a callback decides about the server in the name's place; by default the name does")
     func checkServerIdentity() async throws {
         #expect(defaults.checkServerIdentity == nil)
@@ -363,5 +393,15 @@ import Testing
                 options.trust = TrustPolicy(anchors: anchors)
             }
         )
+    }
+}
+
+/// What a closure throws.
+private func failure(_ body: () async throws -> Void) async -> SocketError? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return error as? SocketError
     }
 }

@@ -11,19 +11,19 @@ import Testing
 
 /// One of the callbacks.
 enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
-    case chooseHost, checkServerIdentity, checkClientIdentity, chooseIdentity
+    case chooseHost, checkServerIdentity, checkClientIdentity, chooseIdentity, ocsp
 
     var role: TLSRole {
         switch self {
         case .chooseHost, .checkClientIdentity: .server
-        case .checkServerIdentity, .chooseIdentity: .client
+        case .checkServerIdentity, .chooseIdentity, .ocsp: .client
         }
     }
 
     var phase: HandshakePhase {
         switch self {
         case .chooseHost: .clientHello
-        case .checkServerIdentity: .certificate
+        case .checkServerIdentity, .ocsp: .certificate
         case .checkClientIdentity: .clientAuthentication
         case .chooseIdentity: .keyExchange
         }
@@ -36,6 +36,7 @@ enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .checkServerIdentity: .certificateUnknown
         case .checkClientIdentity: .accessDenied
         case .chooseIdentity: .internalError
+        case .ocsp: .badCertificateStatusResponse
         }
     }
 
@@ -78,6 +79,9 @@ struct Stage {
             }
         case .checkClientIdentity: server.checkClientIdentity = { _, _ in try await body() }
         case .checkServerIdentity: client.checkServerIdentity = { _, _ in try await body() }
+        case .ocsp:
+            server.ocspResponse = credentials.staple
+            client.ocsp = { _, _ in try await body() }
         case .chooseIdentity:
             client.chooseIdentity = { _ in
                 try await body()
@@ -210,7 +214,7 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
     )
     func timeout(callback: Callback, wire: Wire) async throws {
         let cancelled = Gate()
-        let stage = try await Stage(callback, wire, deadline: .milliseconds(300)) {
+        let stage = try await Stage(callback, wire, deadline: .seconds(2)) {
             await Gate().wait()
             if Task.isCancelled { cancelled.open() }
         }
@@ -228,7 +232,7 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
     )
     func deaf(callback: Callback) async throws {
         let (begun, go, ended) = (Gate(), Gate(), Gate())
-        let stage = try await Stage(callback, .tls13, deadline: .milliseconds(300)) {
+        let stage = try await Stage(callback, .tls13, deadline: .seconds(2)) {
             begun.open()
             // A task of its own does not hear of the cancellation.
             await Task { await go.wait() }.value

@@ -313,6 +313,55 @@ struct ListenerStapleTests {
         }
     }
 
+    @Test("each virtual host is stapled for, by the listener's source or by what it has itself")
+    func hosts() async throws {
+        let ca = try TestCA()
+        let root = try Certificate(der: ca.rootDER)
+        let names = ["main.test", "a.test", "b.test"]
+        let issued = try names.map { try ca.issue(.dns($0)) }
+        let identities = try issued.map { try $0.tlsIdentity }
+        let answers = try issued.map { try ca.ocspAnswer(for: $0).der }
+        let (states, told) = AsyncStream<StapleState>.makeStream()
+        let source = OCSPStapleSource(onChange: { told.yield($0) }) { identity in
+            let place = try #require(identities.firstIndex(of: identity))
+            return answers[place]
+        }
+        var options = SocketListenerInit(
+            type: .tls,
+            local: SocketAddress("127.0.0.1", port: 0),
+            identity: identities[0]
+        )
+        options.ocspIssuer = root
+        options.ocspSource = source
+        options.hosts = [
+            TLSVirtualHost("a.test", identities: [identities[1]]),
+            TLSVirtualHost("b.test", identities: [identities[2]]) {
+                $0.ocspIssuer = root
+                $0.ocspResponse = answers[2]
+            },
+        ]
+        let listener = try SocketListener(options)
+        try listener.onSocket { event in
+            try? event.respondWith(SocketResponse(body: "!"))
+        }
+        var iterator = states.makeAsyncIterator()
+        // The third has no source.
+        for _ in 0..<2 { #expect(await iterator.next()?.failure == nil) }
+        #expect(listener.staples.map(\.certificate) == identities.map(\.certificate))
+        #expect(listener.staples.map { $0.staple?.der } == answers)
+        #expect(listener.staples.map { $0.nextAttempt == nil } == [false, false, true])
+        for (name, answer) in zip(names, answers) {
+            var client = SocketInit(type: .tls, remote: listener.localAddress)
+            client.servername = name
+            client.trust = TrustPolicy(anchors: [root])
+            client.trust.revocation = .require
+            let socket = try Socket(client)
+            #expect(try await socket.ready.report?.ocspStaple?.der == answer)
+            try await socket.close()
+        }
+        await listener.close()
+    }
+
     @Test("a listener that demands nothing and staples nothing says so")
     func nothing() async throws {
         let plain = try SocketListener(

@@ -85,6 +85,24 @@ import Testing
         #expect(infos[1].report.verifiedChain == infos[0].report.verifiedChain)
     }
 
+    @Test(
+        "the context of a listener is its name for sessions, and that of a host has the host's name"
+    )
+    func listenersContext() throws {
+        var options = try listenerOptions(.tls13).tls
+        #expect(try options.context().policy.sessionIDContext == "")
+        options.sessionIDContext = "mail"
+        options.sessionTimeout = .seconds(9)
+        let context = try options.context()
+        #expect(context.policy.sessionIDContext == "mail")
+        #expect(context.policy.sessionTimeout == .seconds(9))
+        let host = try options.hostContext(named: "a.test")
+        let unnamed = try options.hostContext(named: nil)
+        #expect(host.policy.sessionIDContext != context.policy.sessionIDContext)
+        #expect(host.policy.sessionIDContext.hasPrefix("mail"))
+        #expect(unnamed.policy.sessionIDContext == "mail")
+    }
+
     @Test("a session goes to no other port, servername or policy", arguments: Wire.secure)
     func bound(_ wire: Wire) async throws {
         let (server, other) = (try Server(wire), try Server(wire))

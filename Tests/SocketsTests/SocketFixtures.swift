@@ -36,12 +36,15 @@ struct Credentials: Sendable {
     let serverPEM: (cert: [UInt8], key: [UInt8])
     /// What ``server`` was made from.
     let leaf: IssuedCertificate
+    /// A good OCSP response about it.
+    let staple: [UInt8]
 
     static func shared() throws -> Credentials { try made.get() }
 
     private init() throws {
         let ca = try TestCA()
         leaf = try ca.issue("localhost", "127.0.0.1", "::1")
+        staple = try ca.ocspAnswer(for: leaf).der
         serverPEM = (Array(leaf.chainPEM.utf8), Array(try leaf.privateKeyPEM.utf8))
         server = try TLSIdentity(certificate: serverPEM.cert, privateKey: serverPEM.key)
         client = try Credentials.identity(try ca.issueClient("alice"))

@@ -43,6 +43,13 @@ struct Decision: Sendable, CustomTestStringConvertible {
             alert: 80,
             phase: .keyExchange
         ),
+        Decision(
+            kind: .ocspResponse,
+            role: .client,
+            testDescription: "OCSP response",
+            alert: 113,
+            phase: .certificate
+        ),
     ]
 }
 
@@ -58,7 +65,7 @@ struct DecisionTests {
                 $0.allowOnly(version)
                 if decision.role == .client { $0.decisions = decision.kind }
             },
-            server: fixtures.server {
+            server: fixtures.server(staples: fixtures.staples) {
                 $0.clientAuthentication = .require
                 if decision.role == .server { $0.decisions = decision.kind }
             }

@@ -20,6 +20,8 @@ struct Fixtures: Sendable {
     private let servers: [TestKey: TLSIdentity]
     let clientIdentity: TLSIdentity
     let strangerIdentity: TLSIdentity
+    /// A good staple for the identity of P-256.
+    let staples = OCSPStapleShelf()
 
     private init() throws {
         ca = try TestCA()
@@ -27,7 +29,12 @@ struct Fixtures: Sendable {
         root = try Certificate(der: ca.rootDER)
         var servers: [TestKey: TLSIdentity] = [:]
         for key in handshakeKeys {
-            servers[key] = try TLSIdentity(ca.issue("localhost", "127.0.0.1", key: key))
+            let issued = try ca.issue("localhost", "127.0.0.1", key: key)
+            let identity = try TLSIdentity(issued)
+            servers[key] = identity
+            guard key == .p256 else { continue }
+            let staple = try OCSPStaple(reading: ca.ocspAnswer(for: issued).der, for: identity)
+            staples.put(staple, for: identity.certificate)
         }
         self.servers = servers
         clientIdentity = try TLSIdentity(ca.issueClient("alice"))
@@ -61,13 +68,15 @@ struct Fixtures: Sendable {
         _ key: TestKey = .p256,
         identities: [TLSIdentity]? = nil,
         trust: TrustPolicy? = nil,
+        staples: OCSPStapleShelf? = nil,
         _ configure: (inout TLSPolicy) throws -> Void = { _ in }
     ) throws -> TLSContext {
         try TLSContext(
             role: .server,
             policy: TLSPolicy(configure),
             identities: identities ?? [serverIdentity(key)],
-            trust: trust ?? TrustPolicy(anchors: [root])
+            trust: trust ?? TrustPolicy(anchors: [root]),
+            staples: staples
         )
     }
 

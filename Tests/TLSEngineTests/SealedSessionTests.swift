@@ -183,6 +183,42 @@ import Testing
         }
     }
 
+    @Test("OpenSSL's form with any byte changed is an error, or harmless", arguments: versions)
+    func changedOpenSSLForm(_ version: ProtocolVersion) throws {
+        let older = try fixtures.client { $0.allowOnly(.tls12) }
+        let client = version == .tls12 ? older : client
+        let bytes = try der(session(version))
+        for place in bytes.indices {
+            var bad = bytes
+            bad[place] ^= 0x55
+            guard let read = try? TLSSession(bad) else { continue }
+            // What was changed may be the secret, by which the server notices.
+            let pair = try EnginePair(client: client, server: server, resuming: read)
+            pair.settle()
+            let facts = pair.facts(.client)
+            #expect(facts.isReady || facts.error != nil || pair.errors[.server] != nil)
+            if facts.report.isResumed, facts.isReady {
+                let leaf = try fixtures.serverIdentity().certificate
+                #expect(leaf.matches(try ServerName("localhost")))
+            }
+        }
+    }
+
+    @Test("of revocation OpenSSL's form says nothing, so who asks has a full handshake")
+    func revocationOfOpenSSLForm() throws {
+        var trust = TrustPolicy(anchors: [fixtures.root])
+        trust.revocation = .require
+        let strict = try fixtures.client(trust: trust)
+        let pair = try EnginePair(
+            client: strict,
+            server: server,
+            resuming: TLSSession(der(session()))
+        )
+        pair.settle()
+        #expect(pair.facts(.client).report.withheldSession == .untrusted)
+        #expect(pair.errors[.client]?.verification?.code == .revocationUnknown)
+    }
+
     @Test("a key has 32 bytes, and equal keys are equal")
     func keys() throws {
         let bytes = pattern(32)

@@ -339,6 +339,30 @@ import Testing
         }
     }
 
+    @Test("a session is over with the revocation lists that cleared its chain", arguments: versions)
+    func lists(_ version: ProtocolVersion) throws {
+        let start = Int64(2_000_000_000)
+        let wide = Validity.absolute(unixSeconds: 1_000_000_000...3_000_000_000)
+        let ca = try TestCA(validity: wide, now: { start })
+        let issued = try ca.issue("localhost", validity: wide)
+        let list = try CertificateRevocationList(der: ca.revocationList().der)
+        let end = try #require(list.nextUpdate)
+        let server = try fixtures.server(identities: [TLSIdentity(issued)])
+        func client(at time: Int64) throws -> TLSContext {
+            var trust = TrustPolicy(anchors: [try Certificate(der: ca.rootDER)])
+            trust.verificationTime = UnixTime(seconds: time)
+            trust.revocation = RevocationPolicy(.require, lists: [list])
+            return try fixtures.client(trust: trust) { $0.allowOnly(version) }
+        }
+        let early = try client(at: start)
+        #expect(try resume(session(early, server), client(at: end.seconds - 1), server).isResumed)
+        let late = try client(at: end.seconds + 1)
+        let pair = try EnginePair(client: late, server: server, resuming: session(early, server))
+        pair.settle()
+        #expect(pair.facts(.client).report.withheldSession == .expired)
+        #expect(pair.errors[.client]?.code == .certificateRejected)
+    }
+
     @Test("a session whose peer had a preshared key is not offered to one with a certificate")
     func authentication() throws {
         let (client, server) = try (fixtures.client(), fixtures.server())

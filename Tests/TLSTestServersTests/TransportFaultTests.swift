@@ -118,7 +118,7 @@ struct Attempt: Sendable {
     func silence(row: FaultRow) async throws {
         guard let phase = row.fault.verdict(in: row.version).phase else { return }
         try await FaultServer.run(row.fault, version: row.version, pace: Self.pace) { server in
-            let socket = try Socket(server.client())
+            let socket = try Socket(server.client { $0.limits.handshake = patience })
             while socket.report?.phase != phase || server.lastClientHello == nil {
                 try Task.checkCancellation()
                 await Task.yield()

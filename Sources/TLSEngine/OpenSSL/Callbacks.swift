@@ -39,7 +39,9 @@ func verifyPeer(_ store: OpaquePointer?, _ context: UnsafeMutableRawPointer?) ->
             applicationProtocol: SSLConnection.applicationProtocol(of: OpaquePointer(ssl))
         )
         guard isInOrder, let deliberation = $0.deliberation else { return isInOrder ? 1 : 0 }
-        return unsafe deliberation.confirmServer($0, store, OpaquePointer(ssl))
+        let isConfirmed = unsafe deliberation.confirmServer($0, store, OpaquePointer(ssl))
+        guard isConfirmed == 1, deliberation.pending == nil else { return isConfirmed }
+        return unsafe deliberation.confirmStaple($0, store, OpaquePointer(ssl))
     }
 }
 
@@ -48,13 +50,8 @@ func verifyPeer(_ store: OpaquePointer?, _ context: UnsafeMutableRawPointer?) ->
 func judgeStaple(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> CInt {
     guard let ssl = unsafe ssl, let record = unsafe SSL_get_ex_data(ssl, Callbacks.recordIndex)
     else { return 1 }
-    var response: UnsafePointer<UInt8>?
-    let count = unsafe cssl_get_tlsext_status_ocsp_resp(ssl, &response)
-    let bytes = unsafe response.map {
-        unsafe Array(UnsafeBufferPointer(start: $0, count: max(0, count)))
-    }
     return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)._withUnsafeGuaranteedRef {
-        unsafe $0.judgeStaple(ssl, bytes) ? 1 : 0
+        unsafe $0.judgeStaple(ssl, SSLConnection.ocspResponse(of: ssl)) ? 1 : 0
     }
 }
 

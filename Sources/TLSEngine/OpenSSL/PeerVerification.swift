@@ -124,14 +124,21 @@ final class VerificationRecord {
     ///   - response: The staple; nil without one.
     /// - Returns: Whether the handshake goes on.
     func judgeStaple(_ ssl: OpaquePointer, _ response: [UInt8]?) -> Bool {
-        guard failure == nil else { return true }
+        // The owner's word on the staple, in TLS 1.3.
+        guard deliberation?.refusal == nil else { return false }
+        guard failure == nil else {
+            unsafe askForStaple(ssl, response)
+            return true
+        }
         if response == nil, let leaf = leafThatWantsStaple {
             let text = "the certificate demands a stapled OCSP response, and none came"
             failure = failure(.stapleMissing, text, 0, leaf)
         } else {
             failure = unsafe revocationFailure(ssl, response)
         }
-        return failure == nil || trust.acceptsAnything != nil
+        guard failure == nil || trust.acceptsAnything != nil else { return false }
+        unsafe askForStaple(ssl, response)
+        return true
     }
 
     /// What revocation makes of a client, of whom no more evidence will come.

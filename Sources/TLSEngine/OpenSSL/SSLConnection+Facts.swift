@@ -211,7 +211,9 @@ extension SSLConnection {
     /// Whether the server asked for another ClientHello (RFC 8446 §4.1.4).
     var isHelloRetried: Bool { unsafe notes.hello_retried == 1 }
 
-    var ocspResponse: [UInt8]? {
+    var ocspResponse: [UInt8]? { unsafe SSLConnection.ocspResponse(of: ssl) }
+
+    static func ocspResponse(of ssl: OpaquePointer) -> [UInt8]? {
         var start: UnsafePointer<UInt8>?
         let count = unsafe cssl_get_tlsext_status_ocsp_resp(ssl, &start)
         guard let start = unsafe start, count > 0 else { return nil }

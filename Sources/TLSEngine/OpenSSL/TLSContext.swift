@@ -31,7 +31,8 @@ public final class TLSContext: Sendable {
     }
     /// Whether clients ask for a stapled response: told to, or to see whether one is missing.
     var asksForStaple: Bool {
-        policy.requestsOCSPStaple || trust.revocation.demand == .require
+        policy.requestsOCSPStaple || policy.decisions.contains(.ocspResponse)
+            || trust.revocation.demand == .require
             || (trust.strictness == .strict && trust.revocation.demand == .ifPresent)
     }
     /// The smallest finite field for key exchange.

@@ -62,6 +62,21 @@ extension VerificationRecord {
         guard wasJudged, demand != .off, response != nil || demand == .require else { return nil }
         let chain = unsafe SSLConnection.certificates(SSL_get0_verified_chain(ssl))
         guard let response else { return missingEvidence(chain) }
+        return unsafe stapleFailure(ssl, response, chain)
+    }
+
+    /// Judges a staple.
+    ///
+    /// - Parameters:
+    ///   - ssl: The connection.
+    ///   - response: The staple.
+    ///   - chain: The chain that was verified, leaf first.
+    /// - Returns: What is wrong, nil when nothing is.
+    private func stapleFailure(
+        _ ssl: OpaquePointer,
+        _ response: [UInt8],
+        _ chain: [Certificate]
+    ) -> VerificationFailure? {
         // An anchor, and a pinned leaf, is trusted as it stands.
         guard chain.count > 1 else { return nil }
         let verification = OCSPVerification(
@@ -96,6 +111,57 @@ extension VerificationRecord {
         }
     }
 
+}
+
+// MARK: The owner's word
+
+extension VerificationRecord {
+    /// Has the owner asked about the staple of TLS 1.2, once this side's flight is complete.
+    ///
+    /// The server does not get that before the answer. In TLS 1.3 the owner was asked with the
+    /// certificate.
+    func askForStaple(_ ssl: OpaquePointer, _ response: [UInt8]?) {
+        guard let deliberation, deliberation.decisions.contains(.ocspResponse), let response,
+            unsafe SSL_version(ssl) < TLS1_3_VERSION
+        else { return }
+        deliberation.questionBehindFlight = .ocspResponse(response, staple?.value)
+    }
+
+    /// Whether a staple of TLS 1.3 counts, as far as the policy looks at it, while the chain is judged.
+    fileprivate func isWorthAsking(
+        _ ssl: OpaquePointer,
+        _ store: OpaquePointer,
+        _ response: [UInt8]
+    ) -> Bool {
+        guard failure == nil, trust.revocation.demand != .off else { return true }
+        let chain = unsafe SSLConnection.certificates(X509_STORE_CTX_get0_chain(store))
+        return unsafe stapleFailure(ssl, response, chain) == nil || trust.acceptsAnything != nil
+    }
+}
+
+extension Deliberation {
+    /// Waits behind the verification of a server's chain for the word on its staple; TLS 1.3.
+    ///
+    /// - Returns: What `SSL_CTX_set_cert_verify_callback` has to return.
+    func confirmStaple(
+        _ record: VerificationRecord,
+        _ store: OpaquePointer,
+        _ ssl: OpaquePointer
+    ) -> CInt {
+        guard decisions.contains(.ocspResponse), unsafe SSL_is_server(ssl) == 0,
+            unsafe SSL_version(ssl) >= TLS1_3_VERSION,
+            let response = unsafe SSLConnection.ocspResponse(of: ssl),
+            // Else it is refused at the end of the flight, with an alert of its own.
+            unsafe record.isWorthAsking(ssl, store, response)
+        else { return 1 }
+        switch ask(.ocspResponse, .ocspResponse(response, record.staple?.value)) {
+        case nil:
+            unsafe cssl_set_retry_verify(ssl)
+            return 1
+        // Refused at the end of the flight, where there is an alert for it (RFC 6066 §8).
+        case .some: return 1
+        }
+    }
 }
 
 /// A staple on the heap: few connections have one.

@@ -60,6 +60,8 @@ public struct Alert: Hashable, Sendable {
     public static let unknownPSKIdentity = Alert(115)
     /// A client certificate is demanded.
     public static let certificateRequired = Alert(116)
+    /// The stapled OCSP response does not do (RFC 6066 §8).
+    public static let badCertificateStatusResponse = Alert(113)
     /// No common application protocol (RFC 7301 §3.2).
     public static let noApplicationProtocol = Alert(120)
 
