@@ -113,7 +113,7 @@ private enum MemoryScan {
         var place = start
         while place < end {
             let size = Int(min(UInt64(pieceCount), end - place))
-            let piece = unsafe UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
+            let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
             defer {
                 _ = unsafe piece.initializeMemory(as: UInt8.self, repeating: 0)
                 unsafe piece.deallocate()
@@ -132,10 +132,10 @@ private enum MemoryScan {
         guard bytes.count >= 32 else { return 0 }
         let first = byte(seed, 0)
         var found = 0
-        for start in 0...(bytes.count - 32) where bytes[start] == first {
+        for start in 0...(bytes.count - 32) where unsafe bytes[start] == first {
             // Half a key would be as bad.
             let isThere = (UInt8(1)..<16).allSatisfy { place in
-                bytes[start + Int(place)] == byte(seed, place)
+                unsafe bytes[start + Int(place)] == byte(seed, place)
             }
             if isThere { found += 1 }
         }
