@@ -103,7 +103,9 @@ public struct SecretBytes: Sendable {
     ) throws(Failure) -> Value {
         // Safe: the storage lives until the call is over.
         defer { withExtendedLifetime(storage) {} }
-        return try body(unsafe Span(_unsafeStart: storage.start, count: storage.count))
+        // By way of a local: optimising, this compiler fails over a span of the storage's own member.
+        let start = unsafe storage.start
+        return try body(unsafe Span(_unsafeStart: start, count: storage.count))
     }
 
     /// The memory, which lives as long as a copy of the secret does.
