@@ -441,6 +441,27 @@ struct PresharedKeyTests {
         }
     }
 
+    @Test("a client that takes nothing but keys needs nobody to trust", arguments: keyUses)
+    func noAnchors(_ use: PresharedKeyInfo.Use) throws {
+        let key = try PresharedKeyInfo.made(for: use)
+        let nobody = TrustPolicy(anchors: [])
+        #expect(throws: TLSError(.emptyTrustStore)) {
+            try fixtures.client(trust: nobody) { $0.decisions = .presharedKey }
+        }
+        for hasKeys in [true, false] {
+            let pair = try EnginePair(
+                client: fixtures.client(trust: nobody) {
+                    $0.decisions = .presharedKey
+                    $0.presharedKeyDemand = .always
+                },
+                server: fixtures.server { $0.decisions = hasKeys ? .presharedKey : [] }
+            )
+            pair.decide = { _, _ in .presharedKey(key) }
+            pair.settle()
+            #expect(pair.isReady == hasKeys)
+        }
+    }
+
     // MARK: Wrong answers
 
     @Test("a server's key for the other version is as good as none")

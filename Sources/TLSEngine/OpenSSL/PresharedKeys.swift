@@ -31,6 +31,12 @@ extension SSLContextBuilder {
         if policy.cipherAlgorithms == nil { try setPresharedKeySuites() }
     }
 
+    /// Whether a client takes no server without a preshared key.
+    var demandsPresharedKey: Bool {
+        role == .client && policy.decisions.contains(.presharedKey)
+            && policy.presharedKeyDemand == .always
+    }
+
     /// Has OpenSSL count suites with preshared keys among those that can be used: it looks for a client's
     /// callback on servers too.
     func admitPresharedKeySuites(_ ssl: OpaquePointer) {
