@@ -56,8 +56,8 @@ import Testing
 
     private func allText(below folder: URL) throws -> String {
         let paths = try FileManager.default.subpathsOfDirectory(atPath: folder.path)
-        let sources = paths.filter { $0.hasSuffix(".swift") || $0.hasSuffix(".c") || $0.hasSuffix(".h") }
-        return try sources.map {
+        let endings = [".swift", ".c", ".h"]
+        return try paths.filter { path in endings.contains { path.hasSuffix($0) } }.map {
             try String(contentsOf: folder.appending(path: $0), encoding: .utf8)
         }.joined()
     }
