@@ -120,7 +120,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     /// The certificate chain in PEM, leaf first, or one certificate in DER.
     public var cert: [UInt8]?
     /// Opens an encrypted key.
-    public var passphrase: String?
+    public var passphrase: SecretBytes?
     /// Application protocols, most preferred first; a client without one of them is refused (RFC
     /// 7301 §3.2), a client that offers none is let in.
     public var alpn: [String] = []

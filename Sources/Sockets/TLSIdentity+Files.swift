@@ -16,7 +16,7 @@ extension TLSIdentity {
     public init(
         certificateFile: String,
         privateKeyFile: String,
-        passphrase: String? = nil
+        passphrase: SecretBytes? = nil
     ) throws(SocketError) {
         let certificate = try contents(of: certificateFile)
         let key = try contents(of: privateKeyFile)

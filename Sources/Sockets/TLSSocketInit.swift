@@ -14,7 +14,7 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// The client's certificate chain in PEM, or one certificate in DER (seed `cert`).
     public var cert: [UInt8]?
     /// Opens an encrypted key (seed `passphrase`).
-    public var passphrase: String?
+    public var passphrase: SecretBytes?
     /// A name for what the connection is for; sessions are resumed only under the same one (seed
     /// `sessionIDContext`).
     public var sessionIDContext = ""
@@ -173,7 +173,7 @@ public struct TLSSocketInit: Hashable, Sendable {
         _ identity: TLSIdentity?,
         key: [UInt8]?,
         cert: [UInt8]?,
-        passphrase: String?
+        passphrase: SecretBytes?
     ) throws(SocketError) -> TLSIdentity? {
         switch (identity, key, cert) {
         case (let identity?, nil, nil): return identity
@@ -258,7 +258,8 @@ private enum ClientContextCache {
 
     private static func digest(_ tls: TLSSocketInit) -> [UInt8] {
         guard tls.key != nil || tls.cert != nil || tls.passphrase != nil else { return [] }
-        let parts = [tls.key ?? [], tls.cert ?? [], Array((tls.passphrase ?? "").utf8)]
-        return OpenSSLLibrary.sha256(parts.flatMap { OpenSSLLibrary.sha256($0) })
+        var digests = [tls.key ?? [], tls.cert ?? []].flatMap { OpenSSLLibrary.sha256($0) }
+        if let passphrase = tls.passphrase { digests += OpenSSLLibrary.sha256(passphrase) }
+        return OpenSSLLibrary.sha256(digests)
     }
 }

@@ -232,7 +232,7 @@ import Testing
             options.passphrase = "open sesame"
         }
         #expect(try pair.serverTLS().peerCertificate == client.certificateDER)
-        for passphrase in [nil, "open barley"] {
+        for passphrase: SecretBytes? in [nil, "open barley"] {
             let error = #expect(throws: SocketError.self) {
                 try Socket(
                     SocketInit(type: .tls, remote: loopback) { options in

@@ -220,7 +220,7 @@ struct HandshakeReportTests {
         let identity = try TLSIdentity(
             certificate: issued.certificateDER,
             privateKey: Array(issued.privateKeyPEM(passphrase: secret).utf8),
-            passphrase: secret
+            passphrase: SecretBytes(secret)
         )
         let server = try fixtures.server(identities: [identity])
         let pair = try EnginePair(client: fixtures.client(), server: server)

@@ -16,7 +16,7 @@ struct TLSIdentityTests {
     func error(
         key: [UInt8],
         certificate: [UInt8]? = nil,
-        passphrase: String? = nil
+        passphrase: SecretBytes? = nil
     ) -> TLSError? {
         #expect(throws: TLSError.self) {
             try TLSIdentity(
@@ -94,6 +94,7 @@ struct TLSIdentityTests {
         arguments: ["wrong", "", String(repeating: "a", count: 2000), nil]
     )
     func wrongPassphrase(_ passphrase: String?) throws {
+        let passphrase = passphrase.map { SecretBytes($0) }
         let pem = try Array(issued.privateKeyPEM(passphrase: "right").utf8)
         let der = try openSSL(
             "pkcs8",

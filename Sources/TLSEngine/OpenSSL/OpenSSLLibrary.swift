@@ -30,6 +30,16 @@ public enum OpenSSLLibrary {
         return digest
     }
 
+    /// The SHA-256 digest of a secret, of which no copy is made.
+    package static func sha256(_ secret: SecretBytes) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
+        unsafe secret.withPointer { start, count in
+            // The digest has the length that SHA256 writes.
+            _ = unsafe SHA256(start, count, &digest)
+        }
+        return digest
+    }
+
     /// The digest of bytes that a fingerprint is made of.
     static func digest(_ bytes: [UInt8], _ algorithm: FingerprintAlgorithm) -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: algorithm.byteCount)

@@ -34,6 +34,14 @@ public struct SecretBytes: Sendable {
         self.init(copying: bytes.span)
     }
 
+    /// Copies a text in UTF-8.
+    ///
+    /// The text itself stays where it is: what must not be found in memory is read into
+    /// ``init(capacity:initializingWith:)`` and never is a `String`.
+    public init(_ text: String) {
+        self.init(copying: text.utf8.span)
+    }
+
     /// Copies bytes.
     public init(copying bytes: Span<UInt8>) {
         let storage = Storage(count: bytes.count)
@@ -132,6 +140,13 @@ extension SecretBytes: Hashable {
 
     /// Hashes the number of bytes; the bytes themselves stay where they are.
     public func hash(into hasher: inout Hasher) { hasher.combine(count) }
+}
+
+extension SecretBytes: ExpressibleByStringLiteral {
+    /// The text of a literal in UTF-8; it stands in the program for all to read.
+    public init(stringLiteral text: StaticString) {
+        self.init("\(text)")
+    }
 }
 
 extension SecretBytes: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {

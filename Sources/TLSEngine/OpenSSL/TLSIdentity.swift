@@ -18,15 +18,14 @@ public struct TLSIdentity: Sendable {
     ///   - certificate: The chain in PEM, leaf first, or one certificate in DER.
     ///   - privateKey: The leaf's key in PEM or DER: PKCS#8, encrypted or not, or a traditional form.
     ///   - passphrase: Opens an encrypted key, at most 1,024 bytes of UTF-8; ignored for a key that
-    ///     is not encrypted. OpenSSL never asks on the terminal. The copy that is made of it is
-    ///     wiped; the string itself cannot be.
+    ///     is not encrypted. OpenSSL never asks on the terminal.
     /// - Throws: ``TLSError`` `.invalidCertificate`, `.invalidPrivateKey`, `.wrongPassphrase` or
     ///   `.keyMismatch`.
     /// - Note: OpenSSL `PEM_read_bio_PrivateKey`, `X509_check_private_key`.
     public init(
         certificate: [UInt8],
         privateKey: [UInt8],
-        passphrase: String? = nil
+        passphrase: SecretBytes? = nil
     ) throws(TLSError) {
         certificateChain = try Certificate.read(certificate)
         key = try PrivateKeyHandle.read(privateKey, passphrase: passphrase)
@@ -67,26 +66,26 @@ extension TLSIdentity: CustomStringConvertible, CustomDebugStringConvertible, Cu
 }
 
 extension PrivateKeyHandle {
-    static func read(_ bytes: [UInt8], passphrase: String?) throws(TLSError) -> PrivateKeyHandle {
+    static func read(
+        _ bytes: [UInt8],
+        passphrase: SecretBytes?
+    ) throws(TLSError) -> PrivateKeyHandle {
         ErrorQueue.clear()
-        var secret = passphrase.map { Array($0.utf8) } ?? []
-        // The copy made here for OpenSSL's callback does not outlive the call.
-        defer { unsafe OPENSSL_cleanse(&secret, secret.count) }
         var isEncrypted = false
         let pointer = unsafe bytes.withUnsafeBytes { key -> OpaquePointer? in
             guard let bio = unsafe MemoryBIO(reading: key) else { return nil }
-            return unsafe secret.withUnsafeMutableBytes { secret -> OpaquePointer? in
-                let given = passphrase == nil ? nil : UnsafeRawBufferPointer(secret)
-                var phrase = unsafe Passphrase(bytes: given)
-                return unsafe withUnsafeMutablePointer(to: &phrase) { phrase in
-                    defer { isEncrypted = unsafe phrase.pointee.wasAsked }
-                    guard PEMText.isPEM(bytes) else {
-                        return unsafe readDER(bytes, bio.pointer, phrase)
-                    }
-                    return unsafe PEM_read_bio_PrivateKey(bio.pointer, nil, givePassphrase, phrase)
+            // The passphrase outlives the call.
+            let secret = unsafe passphrase.map { unsafe UnsafeRawBufferPointer($0.buffer) }
+            var phrase = unsafe Passphrase(bytes: secret)
+            return unsafe withUnsafeMutablePointer(to: &phrase) { phrase in
+                defer { isEncrypted = unsafe phrase.pointee.wasAsked }
+                guard PEMText.isPEM(bytes) else {
+                    return unsafe readDER(bytes, bio.pointer, phrase)
                 }
+                return unsafe PEM_read_bio_PrivateKey(bio.pointer, nil, givePassphrase, phrase)
             }
         }
+        withExtendedLifetime(passphrase) {}
         guard let pointer = unsafe pointer else {
             guard isEncrypted else { throw ErrorQueue.error(.invalidPrivateKey) }
             let detail = passphrase == nil ? "the key is encrypted" : nil

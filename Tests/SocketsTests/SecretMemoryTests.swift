@@ -1,5 +1,5 @@
-// No key is left behind: a process of its own shakes hands, lets go of everything, and looks for the
-// key in all its memory.
+// No secret is left behind: a process of its own shakes hands, lets go of everything, and looks for
+// preshared keys and a passphrase in all its memory.
 
 import Foundation
 import TLSTestKit
@@ -7,15 +7,23 @@ import Testing
 
 @testable import Sockets
 
-@Suite(.timeLimit(.minutes(1))) struct PresharedKeyMemoryTests {
+@Suite(.timeLimit(.minutes(1))) struct SecretMemoryTests {
     @Test("behind connections that ended well, badly and in the middle no memory holds their key")
-    func nothingLeft() async {
+    func nothingLeft() async throws {
+        // The passphrase as a text is made here, where nobody looks for it.
+        let issued = try TestCA().issueClient("alice")
+        let bytes = (UInt8(0)..<32).map { byte(passphraseSeed, $0) }
+        let key = try issued.privateKeyPEM(passphrase: String(decoding: bytes, as: UTF8.self))
+        let certificate = issued.certificateDER
         await #expect(processExitsWith: .success) {
+            [certificate = certificate as [UInt8], key = key as String] in
             // The text to look for is made anew by every look, and wiped behind it.
             try await converse(.tls12)
             try await converse(.tls13)
+            try await converse(certificate: certificate, key: key)
             try #require(MemoryScan.count(of: seeds.0) == 0)
             try #require(MemoryScan.count(of: seeds.1) == 0)
+            try #require(MemoryScan.count(of: passphraseSeed) == 0)
             // The look finds what is there.
             let here = secret(seeds.0)
             try #require(MemoryScan.count(of: seeds.0) == 1)
@@ -25,6 +33,7 @@ import Testing
 }
 
 private let seeds: (UInt8, UInt8) = (11, 97)
+private let passphraseSeed: UInt8 = 53
 
 /// A key that stands nowhere in the program.
 private func secret(_ seed: UInt8) -> SecretBytes {
@@ -33,10 +42,10 @@ private func secret(_ seed: UInt8) -> SecretBytes {
     }
 }
 
-/// One byte of the key.
+/// One byte of the secret, a character.
 @inline(never)
 private func byte(_ seed: UInt8, _ place: UInt8) -> UInt8 {
-    (place &* 37 &+ seed &* 11) ^ (place &* place) ^ 0xa5
+    ((place &* 37 &+ seed &* 11) ^ (place &* place) ^ 0xa5) % 94 + 33
 }
 
 private func info(_ wire: Wire) throws -> PresharedKeyInfo {
@@ -80,6 +89,28 @@ private func converse(_ wire: Wire) async throws {
     try await pair.client.close()
     try await pair.server.close()
     await refusing.close()
+    await pair.listener.close()
+}
+
+/// Opens an encrypted key, which fails at first, and shows its certificate.
+private func converse(certificate: [UInt8], key: String) async throws {
+    func options(_ passphrase: SecretBytes) -> (inout SocketInit) -> Void {
+        {
+            $0.cert = certificate
+            $0.key = Array(key.utf8)
+            $0.passphrase = passphrase
+        }
+    }
+    let failure = await thrown {
+        _ = try makeClient(.tls13, to: loopback, options("wrong"))
+    }
+    try #require(failure?.tls?.code == .wrongPassphrase)
+    let pair = try await Pair(.tls13, client: options(secret(passphraseSeed))) {
+        $0.clientAuthentication = .request
+        $0.trust = .acceptAnything(because: "the key is what is tested")
+    }
+    try await pair.client.close()
+    try await pair.server.close()
     await pair.listener.close()
 }
 
