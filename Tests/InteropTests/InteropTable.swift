@@ -147,7 +147,8 @@ struct InteropLine: Sendable {
                 [.halfClose: 2 * once, .cut: once],
                 side == .client ? pins : [:],
                 $0 == .node ? [.resumption: once] : [:],
-                $0 == .node ? keys : [:]
+                $0 == .node ? keys : [:],
+                $0 == .node ? staples : [:]
             )
         }
     }

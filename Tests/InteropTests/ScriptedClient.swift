@@ -7,6 +7,8 @@ import Testing
 
 struct ScriptedClient: ForeignClient {
     let peer: ScriptedPeer
+    /// Further words of the command.
+    var more: [String: String] = [:]
 
     var name: String { peer.language.rawValue }
 
@@ -17,13 +19,14 @@ struct ScriptedClient: ForeignClient {
     func send(_ request: HTTPMessage, _ settings: ClientSettings) async throws -> ClientResult {
         let file = settings.directory + "/request"
         try Data(request.bytes).write(to: URL(fileURLWithPath: file))
-        let turn = try await begin(settings, ["act": "request", "send": file])
+        let words = ["act": "request", "send": file].merging(more) { $1 }
+        let turn = try await begin(settings, words)
         let end = try await turn.end()
         let head = end.head.flatMap { Data(base64Encoded: $0) } ?? Data()
         return ClientResult(
             exitCode: end.event == .done ? 0 : 1,
             body: HTTPMessage.split(Array(head)),
-            text: writtenAlike(end.error)
+            text: writtenAlike(end.error) + (end.staple ?? "")
         )
     }
 

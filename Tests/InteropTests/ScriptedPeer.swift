@@ -57,6 +57,8 @@ struct PeerReport: Decodable, Sendable {
     var client: String?
     /// Node alone tells it.
     var resumed: Bool?
+    /// The stapled OCSP response in base64.
+    var staple: String?
     var bytes: Int?
     var sha256: String?
     var head: String?

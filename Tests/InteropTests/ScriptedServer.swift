@@ -6,6 +6,8 @@ import Testing
 
 struct ScriptedServer: ForeignServer {
     let peer: ScriptedPeer
+    /// Further words of the command.
+    var more: [String: String] = [:]
 
     var name: String { peer.language.rawValue }
     var canIgnoreProtocols: Bool { true }
@@ -18,7 +20,7 @@ struct ScriptedServer: ForeignServer {
         _ settings: ServerSettings,
         _ body: (RunningServer) async throws -> Void
     ) async throws {
-        try await run(settings, act: "echo", piece: nil) { turn, address in
+        try await run(settings, act: "echo", piece: nil, more: more) { turn, address in
             try await body(RunningServer(address: address, turn: turn))
         }
     }

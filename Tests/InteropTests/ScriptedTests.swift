@@ -1,5 +1,6 @@
 // Both our sides against Node, Python and Java: programs of ours in those languages, see ScriptedPeer.
 
+import Foundation
 import Sockets
 import TLSTestKit
 import Testing
@@ -45,6 +46,34 @@ extension InteropTests {
             switch side {
             case .client: try await ScriptedServer(.node).expectNodesResumption(version)
             case .listener: try await ScriptedClient(.node).expectNodesResumption(version)
+            }
+        }
+
+        @Test(
+            "what Node staples is judged",
+            .enabled(if: ScriptedLanguage.tested.contains(.node), "Node is not installed"),
+            arguments: StapleRow.all
+        )
+        func theirStaple(_ row: StapleRow) async throws {
+            let server = try ScriptedServer(.node)
+            try await ScriptedServer.expectStaple(row) { file in
+                var stapling = server
+                stapling.more = ["staple": file]
+                return stapling
+            }
+        }
+
+        @Test(
+            "Node gets our staple, and sees when there is none",
+            .enabled(if: ScriptedLanguage.tested.contains(.node), "Node is not installed"),
+            arguments: StapleRow.all
+        )
+        func ourStaple(_ row: StapleRow) async throws {
+            var client = try ScriptedClient(.node)
+            client.more = ["ocsp": "1"]
+            try await client.expectStaple(row) { result, response, _ in
+                #expect(result.exitCode == 0)
+                #expect(result.text == response.map { Data($0).base64EncodedString() } ?? "")
             }
         }
 

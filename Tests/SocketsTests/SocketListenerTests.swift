@@ -145,7 +145,7 @@ import Testing
         await until { greeted.count == 2 }
         let third = try #require((0..<3).first { !greeted.all.contains($0) })
         #expect(clients[third].stats.bytesReceived == 0)
-        try await clients[greeted.all[0]].close()
+        try await clients[try #require(greeted.all.first)].close()
         try await readers[third].value
         #expect(most.load(ordering: .relaxed) == 2)
         for client in clients { try await client.close() }

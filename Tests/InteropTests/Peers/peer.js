@@ -45,6 +45,9 @@ async function serve(command) {
   chosen.requestCert = command.clients !== 'none';
   chosen.rejectUnauthorized = command.clients === 'require';
   const server = tls.createServer(chosen);
+  if (command.staple) {
+    server.on('OCSPRequest', (certificate, issuer, give) => give(null, fs.readFileSync(command.staple)));
+  }
   let raw;
   let due = command.resume ? 2 : 1;
   server.on('connection', (socket) => {
@@ -87,9 +90,11 @@ async function open(command, session) {
   });
   const chosen = { ...options(command), socket: raw, session };
   if (command.servername) chosen.servername = command.servername;
+  if (command.ocsp) chosen.requestOCSP = true;
   chosen.checkServerIdentity = (_, certificate) =>
     tls.checkServerIdentity(command.verify, certificate);
   const socket = tls.connect(chosen);
+  socket.on('OCSPResponse', (response) => { socket.staple = response?.toString('base64'); });
   const given = new Promise((resolve) => { socket.once('session', resolve); });
   await new Promise((resolve, reject) => {
     socket.once('secureConnect', resolve);
@@ -113,7 +118,7 @@ async function act(command, socket, raw) {
   });
   const seen = await acts[command.act](command, socket, raw);
   if (failure) throw failure;
-  report(command, 'done', seen);
+  report(command, 'done', { ...seen, staple: socket.staple || null });
 }
 
 const acts = {
