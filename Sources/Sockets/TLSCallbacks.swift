@@ -88,7 +88,9 @@ public struct TLSHostChoice: Sendable {
     /// Another dictionary: every member of it holds instead of the listener's.
     ///
     /// Equal dictionaries share their configuration, which is made at the first of them. Virtual hosts
-    /// and ``TLSSocketListenerInit/chooseHost`` have no meaning in it, and are refused.
+    /// and ``TLSSocketListenerInit/chooseHost`` have no meaning in it, and are refused. Its
+    /// ``TLSSocketListenerInit/ocspSource`` is not asked: give
+    /// ``TLSSocketListenerInit/ocspResponse``.
     public static func tls(_ tls: TLSSocketListenerInit) -> TLSHostChoice {
         TLSHostChoice(form: .tls(tls))
     }
