@@ -167,7 +167,12 @@ public struct TLSRefusal: Error, Hashable, Sendable {
     /// The error of the handshake it ends.
     func error(phase: HandshakePhase) -> TLSError {
         guard let verification else {
-            return TLSError(.refusedByApplication, phase: phase, detail: reason)
+            return TLSError(
+                .refusedByApplication,
+                phase: phase,
+                detail: reason,
+                hint: "The application refused: see what its callback demands of the peer"
+            )
         }
         return TLSError(
             .certificateRejected,
