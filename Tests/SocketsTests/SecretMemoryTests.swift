@@ -127,6 +127,8 @@ private enum MemoryScan {
             guard range.count == 2, let start = UInt64(range[0], radix: 16),
                 let end = UInt64(range[1], radix: 16)
             else { continue }
+            // Terabytes are a sanitizer's shadow of the memory, not memory.
+            guard end - start < 1 << 36 else { continue }
             found += count(of: seed, memory, start, end)
         }
         return found
