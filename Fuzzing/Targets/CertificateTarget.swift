@@ -51,7 +51,8 @@ private func readCertificates(_ bytes: [UInt8]) {
     }
 }
 
-private func readKey(_ bytes: [UInt8], _ issued: IssuedCertificate, passphrase: SecretBytes? = nil) {
+private func readKey(_ bytes: [UInt8], _ issued: IssuedCertificate, passphrase: SecretBytes? = nil)
+{
     do throws(TLSError) {
         let chain = Array(issued.certificatePEM.utf8)
         let identity = try TLSIdentity(
