@@ -123,6 +123,8 @@ struct Attempt: Sendable {
                 try Task.checkCancellation()
                 await Task.yield()
             }
+            // The engine is through a moment before the socket is ready.
+            if phase == .open { _ = try await socket.ready }
             #expect((socket.info != nil) == (phase == .open))
             socket.abort()
         }
