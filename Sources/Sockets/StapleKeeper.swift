@@ -18,9 +18,12 @@ struct StapleSchedule {
 
     /// The pause after a response.
     mutating func pause(after staple: OCSPStaple, now: UnixTime) -> Duration {
+        // One that is over by now, and still counts for the clocks' difference, is no success: the
+        // responder has nothing newer, and asking it every second would not help.
+        if let nextUpdate = staple.nextUpdate, nextUpdate <= now { return pauseAfterFailure() }
         failures = 0
         guard let nextUpdate = staple.nextUpdate else { return source.interval }
-        let left = Duration.seconds(max(0, nextUpdate.seconds - now.seconds))
+        let left = Duration.seconds(nextUpdate.seconds - now.seconds)
         return max(left / 2, min(source.retryDelay, left), .seconds(1))
     }
 
@@ -153,7 +156,7 @@ final class StapleKeeper: Sendable {
         state.withLock { s in
             guard !s.isOver else { return }
             s.failures[leaf] = failure
-            s.attempts[leaf] = UnixTime(seconds: now.seconds + pause.components.seconds)
+            s.attempts[leaf] = now.adding(pause)
         }
     }
 

@@ -149,7 +149,7 @@ extension TLSEngine {
             }
         }
         if let timeout = context.policy.sessionTimeout,
-            kept.authenticatedAt.seconds + timeout.components.seconds <= now.seconds
+            kept.authenticatedAt.adding(timeout) <= now
         {
             return .expired
         }
@@ -163,6 +163,6 @@ extension OCSPStaple {
     /// When it says nothing any more, by what it says of itself or a policy of it.
     fileprivate func end(_ policy: RevocationPolicy) -> UnixTime {
         let span = nextUpdate == nil ? policy.maximumAge : policy.clockSkew
-        return UnixTime(seconds: (nextUpdate ?? thisUpdate).seconds + span.components.seconds)
+        return (nextUpdate ?? thisUpdate).adding(span)
     }
 }

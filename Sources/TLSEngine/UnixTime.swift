@@ -16,6 +16,17 @@ public struct UnixTime: Hashable, Comparable, Sendable {
     }
 }
 
+extension UnixTime {
+    /// The time so many whole seconds later; the last one there is where that would be beyond it.
+    ///
+    /// Times and spans come from certificates, sessions and settings, of any size.
+    package func adding(_ span: Duration) -> UnixTime {
+        let (sum, isOver) = seconds.addingReportingOverflow(span.components.seconds)
+        guard isOver else { return UnixTime(seconds: sum) }
+        return UnixTime(seconds: span < .zero ? .min : .max)
+    }
+}
+
 extension UnixTime: CustomStringConvertible {
     /// The time in UTC as RFC 3339 writes it, for example `2027-02-20T09:00:00Z`.
     ///

@@ -25,6 +25,17 @@ struct UnixTimeTests {
         #expect(UnixTime(seconds: .min).description == "-292277022657-01-27T08:29:52Z")
     }
 
+    @Test("a span leads to the last time there is at most, and never traps")
+    func adding() {
+        let time = UnixTime(seconds: 100)
+        #expect(time.adding(.seconds(20)) == UnixTime(seconds: 120))
+        #expect(time.adding(.seconds(-120)) == UnixTime(seconds: -20))
+        #expect(time.adding(.seconds(Int64.max)) == UnixTime(seconds: .max))
+        #expect(UnixTime(seconds: .max).adding(.seconds(1)) == UnixTime(seconds: .max))
+        #expect(UnixTime(seconds: .max - 1).adding(.seconds(1)) == UnixTime(seconds: .max))
+        #expect(UnixTime(seconds: .min).adding(.seconds(-1)) == UnixTime(seconds: .min))
+    }
+
     @Test("earlier is less")
     func order() {
         #expect(UnixTime(seconds: -1) < UnixTime(seconds: 0))

@@ -152,15 +152,15 @@ struct OCSPVerification {
     }
 
     private func checkDates(of staple: OCSPStaple) throws(OCSPProblem) {
-        let skew = policy.clockSkew.components.seconds
-        let latest = now.seconds + skew
-        if staple.thisUpdate.seconds > latest || staple.producedAt.seconds > latest {
+        let skew = policy.clockSkew
+        let latest = now.adding(skew)
+        if staple.thisUpdate > latest || staple.producedAt > latest {
             let text = "the staple is of \(max(staple.thisUpdate, staple.producedAt))"
             throw OCSPProblem(.stapleNotYetValid, text)
         }
         guard let nextUpdate = staple.nextUpdate else {
             let age = now.seconds - staple.thisUpdate.seconds
-            guard age <= policy.maximumAge.components.seconds + skew else {
+            guard now <= staple.thisUpdate.adding(policy.maximumAge).adding(skew) else {
                 let text = "the staple is \(age) seconds old and does not say when the next comes"
                 throw OCSPProblem(.stapleTooOld, text)
             }
@@ -169,7 +169,7 @@ struct OCSPVerification {
         guard nextUpdate >= staple.thisUpdate else {
             throw OCSPProblem(.stapleMalformed, "the staple ends before it begins")
         }
-        guard nextUpdate.seconds + skew >= now.seconds else {
+        guard nextUpdate.adding(skew) >= now else {
             throw OCSPProblem(.stapleExpired, "the staple was good until \(nextUpdate)")
         }
     }

@@ -107,10 +107,8 @@ private func openTicket(
     let isSound = unsafe Unmanaged<VerificationRecord>.fromOpaque(record)
         ._withUnsafeGuaranteedRef { record in
             record.kept = kept
-            let end = record.sessionTimeout.map {
-                kept.authenticatedAt.seconds + $0.components.seconds
-            }
-            guard (end ?? .max) > UnixTime.now.seconds else { return false }
+            let end = record.sessionTimeout.map(kept.authenticatedAt.adding)
+            guard end.map({ $0 > .now }) ?? true else { return false }
             return kept.obstacle(record.trust, name: nil) == nil
         }
     return isSound ? use : SSL_TICKET_RETURN_IGNORE_RENEW

@@ -96,7 +96,7 @@ final class SSLSessionHandle: @unchecked Sendable {
     var expires: UnixTime {
         let hint = Int64(clamping: unsafe SSL_SESSION_get_ticket_lifetime_hint(pointer))
         let lifetime = hint > 0 ? hint : Int64(unsafe SSL_SESSION_get_timeout(pointer))
-        return UnixTime(seconds: created.seconds + min(lifetime, TLSPolicy.sessionTimeoutMax))
+        return created.adding(.seconds(min(lifetime, TLSPolicy.sessionTimeoutMax)))
     }
 }
 
@@ -150,8 +150,7 @@ final class SessionStorage: Sendable {
             let authenticatedAt = kept?.authenticatedAt ?? handle.created
             var expires = handle.expires
             if let timeout = context.policy.sessionTimeout {
-                let end = authenticatedAt.seconds + timeout.components.seconds
-                expires = min(expires, UnixTime(seconds: end))
+                expires = min(expires, authenticatedAt.adding(timeout))
             }
             return SessionFacts(
                 authentication: authentication,
