@@ -42,6 +42,35 @@ package struct ByteFile: ~Copyable {
         return bytes
     }
 
+    /// Reads the next bytes into memory of the caller's.
+    ///
+    /// - Parameter output: Receives 1...n bytes, or as many as there is room for.
+    /// - Returns: How many; 0 at the end of the file.
+    /// - Throws: read's failure, for example EISDIR for a directory.
+    package mutating func read(
+        into output: inout OutputSpan<UInt8>
+    ) throws(SystemCallError) -> Int {
+        let number = descriptor.rawValue
+        var failure: Errno?
+        let result = unsafe output.withUnsafeMutableBufferPointer { buffer, count in
+            let rest = unsafe UnsafeMutableBufferPointer(rebasing: buffer[count...])
+            while true {
+                let result = unsafe Glibc.read(number, rest.baseAddress, rest.count)
+                guard result < 0 else {
+                    count += result
+                    return result
+                }
+                let error = Errno(rawValue: errno)
+                guard error == .interrupted else {
+                    failure = error
+                    return 0
+                }
+            }
+        }
+        if let failure { throw SystemCallError(failure, call: "read") }
+        return result
+    }
+
     /// Reads a whole file.
     ///
     /// - Parameters:

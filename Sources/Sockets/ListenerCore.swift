@@ -15,6 +15,8 @@ final class ListenerCore: Sendable {
     private let context: TLSContext?
     /// Keeps the staples fresh; nil without TLS.
     let stapleKeeper: StapleKeeper?
+    /// Keeps the ticket keys; nil without TLS.
+    let ticketKeeper: TicketKeeper?
     private let decider: TLSDecider?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
@@ -67,6 +69,7 @@ final class ListenerCore: Sendable {
             decider = ListenerDecider(options.tls, executor: options.executor)
         }
         stapleKeeper = context.map(StapleKeeper.init)
+        ticketKeeper = context.map(TicketKeeper.init)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -100,7 +103,14 @@ final class ListenerCore: Sendable {
         localAddress = SocketAddress(bound)
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
-        try start(descriptor)
+        // Before the first client: it is to have a ticket.
+        ticketKeeper?.start()
+        do throws(SocketError) {
+            try start(descriptor)
+        } catch {
+            ticketKeeper?.stop()
+            throw error
+        }
         stapleKeeper?.start()
     }
 
@@ -437,6 +447,7 @@ final class ListenerCore: Sendable {
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
         stapleKeeper?.stop()
+        ticketKeeper?.stop()
         for waiter in waiters { waiter.resume() }
         for connection in untaken { connection.abort(reason: "the listener was closed") }
         for event in undelivered { event.socket.abort("the listener was closed") }

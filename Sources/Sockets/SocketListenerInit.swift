@@ -195,6 +195,14 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ocspIssuer }
         set { callbacks.ocspIssuer = newValue }
     }
+    /// Where the keys of session tickets come from, so that several processes resume each other's
+    /// sessions; nil for keys that live and die with this listener.
+    ///
+    /// Virtual hosts with members of their own are given the same source, if they are to have its keys.
+    public var ticketKeys: TicketKeySource? {
+        get { callbacks.ticketKeys }
+        set { callbacks.ticketKeys = newValue }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -249,7 +257,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 trust: trust,
                 hosts: hosts,
                 companion: callbacks,
-                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities)
+                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities),
+                ticketKeys: ticketKeys?.ring
             )
         } catch {
             throw .configuration(error)

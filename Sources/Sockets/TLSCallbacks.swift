@@ -142,6 +142,7 @@ struct ListenerCallbacks: Hashable, Sendable {
     // Not asked by a handshake: see `StapleKeeper`.
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
+    var ticketKeys: TicketKeySource?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {

@@ -289,7 +289,7 @@ extension TLSEngine {
         guard connection.version == .tls13, !deliberation.hasSentTickets else { return true }
         deliberation.hasSentTickets = true
         // OpenSSL gives one for a resumed session, and none to a client that could not use it.
-        guard takesTickets(deliberation) else { return true }
+        guard takesTickets(deliberation), context.ticketKeys?.canSeal != false else { return true }
         let count = context.policy.ticketCount
         return !connection.sendTickets(connection.isResumed ? min(1, count) : count)
     }

@@ -120,6 +120,8 @@ public struct TLSError: Error, Sendable {
         /// An OCSP response that this side was to staple does not count, see
         /// ``TLSError/verification``.
         case invalidOCSPResponse
+        /// A secret for ticket keys is too short, or cannot be read.
+        case invalidTicketSecret
     }
 
     /// What happened.
@@ -173,7 +175,8 @@ public struct TLSError: Error, Sendable {
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
+            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing,
+            .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -264,6 +267,7 @@ extension TLSError.Code {
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
+        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }
 }
