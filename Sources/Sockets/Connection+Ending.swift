@@ -28,6 +28,7 @@ extension Connection {
             // Over already: those who wait have been told.
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
+            s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -194,6 +195,7 @@ extension Connection {
         let aftermath = state.withLock { s -> Aftermath? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()

@@ -203,6 +203,14 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ticketKeys }
         set { callbacks.ticketKeys = newValue }
     }
+    /// Where sessions are kept outside the listener, so that clients get numbers instead of tickets; nil
+    /// for tickets.
+    ///
+    /// Virtual hosts with members of their own are given the same one, if theirs are to be kept too.
+    public var sessionStore: ServerSessionKeeping? {
+        get { callbacks.sessionStore }
+        set { callbacks.sessionStore = newValue }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -226,6 +234,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 hint: "Set clientAuthentication"
             )
         }
+        try callbacks.sessionStore?.check()
         let identity = try TLSSocketInit.identity(
             identity,
             key: key,

@@ -131,22 +131,14 @@ final class TicketKeeper: Sendable {
 
     /// Asks a source, for as long as it may take.
     private func answer(of source: TicketKeySource) async -> Result<TicketSecrets, any Error> {
+        let closures = source.closures
         do {
-            return .success(
-                try await withThrowingTaskGroup(of: TicketSecrets.self) { group in
-                    group.addTask { try await source.closures.fetch() }
-                    group.addTask {
-                        try await source.closures.clock.sleep(source.timeout)
-                        throw SocketError(
-                            .responseTimedOut,
-                            detail: "no ticket secrets within \(source.timeout)"
-                        )
-                    }
-                    defer { group.cancelAll() }
-                    guard let secrets = try await group.next() else { throw CancellationError() }
-                    return secrets
-                }
-            )
+            let secrets = try await within(
+                source.timeout,
+                "ticket secrets",
+                sleep: closures.clock.sleep
+            ) { try await closures.fetch() }
+            return .success(secrets)
         } catch {
             return .failure(error)
         }

@@ -29,7 +29,7 @@ extension TLSEngine {
         if case .presharedKey(let request) = question { return try settle(request, answer) }
         guard case .clientHello(let hello) = question else { return }
         switch answer {
-        case .accept, .present, .presharedKey, .use(nil, _): try settle(hello)
+        case .accept, .present, .presharedKey, .session, .use(nil, _): try settle(hello)
         case .use(let chosen?, _): try restart(as: chosen)
         case .refuse: deliberation.isHelloSettled = true
         }
@@ -66,6 +66,12 @@ extension TLSEngine {
             )
             if deliberation.isHelloIn, !deliberation.isHelloSettled {
                 try consider(deliberation)
+                continue
+            }
+            if let lookup = deliberation.sessions, deliberation.isHelloIn, !lookup.isSettled,
+                deliberation.refusal == nil
+            {
+                lookUp(deliberation, lookup)
                 continue
             }
             if let keys = deliberation.presharedKeys,

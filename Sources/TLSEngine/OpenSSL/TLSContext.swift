@@ -54,7 +54,9 @@ public final class TLSContext: Sendable {
     /// processes and contexts.
     ///
     /// OpenSSL's protection against replays of early data does not reach that far.
-    public var sharesSessions: Bool { ticketKeys != nil }
+    public var sharesSessions: Bool {
+        ticketKeys != nil || policy.decisions.contains(.session)
+    }
 
     /// Checks a configuration.
     ///
@@ -122,6 +124,7 @@ public final class TLSContext: Sendable {
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
+        try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }

@@ -182,8 +182,10 @@ public final class TicketKeyRing: Sendable {
     private func rotate(_ s: inout State, _ now: UnixTime) throws(TLSError) {
         forgetExpired(&s, now)
         let number = number(now)
+        // Those that were passed over too, as far as they can be derived: others have tickets of them.
+        let window = window(now, lifetime: s.lifetime)
         for place in s.groves.indices {
-            for next in number...number + 1 where s.groves[place].keys[next] == nil {
+            for next in window where s.groves[place].keys[next] == nil {
                 guard let leaf = try s.groves[place].tree.key(of: next) else { continue }
                 let key = try TicketKey(leaf, epoch: next)
                 s.groves[place].keys[next] = key

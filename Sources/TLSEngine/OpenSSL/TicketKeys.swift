@@ -103,7 +103,9 @@ private func useTicketKey(
         ) == 1,
         unsafe setAuthentication(mac, key)
     else { return KeyUse.failed }
-    return sealing == nil || sealing === key ? KeyUse.use : KeyUse.renew
+    // A ticket of TLS 1.3 is of a single use, so another one is given in any case (RFC 8446 §C.4).
+    let isSingleUse = unsafe SSL_version(ssl) == TLS1_3_VERSION
+    return sealing == nil || (sealing === key && !isSingleUse) ? KeyUse.use : KeyUse.renew
 }
 
 private func setAuthentication(_ mac: OpaquePointer?, _ key: TicketKey) -> Bool {
