@@ -11,6 +11,8 @@ import Synchronization
 final class ListenerCore: Sendable {
     let loop: EventLoop
     let localAddress: SocketAddress
+    /// What happens here, for whoever wants to know.
+    let events = EventFeed<ListenerEvent>()
     private let group: EventLoopGroup
     private let context: TLSContext?
     /// Keeps the staples fresh; nil without TLS.
@@ -41,6 +43,8 @@ final class ListenerCore: Sendable {
         var alive: [ObjectIdentifier: Connection] = [:]
         var closeReason: CloseReason?
         var closing: [Waiter] = []
+        /// It was told that all is over.
+        var isSettled = false
     }
 
     private enum Consumer {
@@ -206,6 +210,24 @@ final class ListenerCore: Sendable {
         }
     }
 
+    /// Runs a connection's handshake, and tells of it.
+    private func shakeHands(_ connection: Connection) async throws(SocketError) {
+        do throws(SocketError) {
+            try await connection.handshake()
+        } catch {
+            if context != nil {
+                events.publish(
+                    .handshakeFailed(error, remote: connection.remote ?? localAddress)
+                )
+            }
+            throw error
+        }
+        guard context != nil, events.isObserved else { return }
+        let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
+        guard let report else { return }
+        events.publish(.handshakeDone(report, remote: remote ?? localAddress))
+    }
+
     private func add(credit: Int) {
         let acceptor = acceptor.withLock { $0 }
         acceptor?.add(credit: credit)
@@ -302,7 +324,7 @@ final class ListenerCore: Sendable {
             // well, and a peer could take a part for the whole.
             let socket = Socket(connection)
             do {
-                try await connection.handshake()
+                try await shakeHands(connection)
                 try await handler(socket)
                 try? await socket.close()
             } catch {
@@ -350,7 +372,7 @@ final class ListenerCore: Sendable {
     private func startEvent(_ connection: Connection) {
         Task(executorPreference: connection.loop) { [self] in
             do throws(SocketError) {
-                try await connection.handshake()
+                try await shakeHands(connection)
                 publish(OnSocketEvent(Socket(connection), self))
             } catch {
                 add(credit: 1)
@@ -421,10 +443,9 @@ final class ListenerCore: Sendable {
 
     /// Stops listening; connections go on.
     func stop(_ reason: CloseReason) {
-        let (untaken, undelivered, waiters) = state.withLock { s in
-            guard s.closeReason == nil else {
-                return ([Connection](), [OnSocketEvent](), [Waiter]())
-            }
+        typealias Left = (untaken: [Connection], undelivered: [OnSocketEvent], waiters: [Waiter])
+        let left = state.withLock { s -> Left? in
+            guard s.closeReason == nil else { return nil }
             s.closeReason = reason
             defer {
                 s.accepted = []
@@ -433,13 +454,15 @@ final class ListenerCore: Sendable {
             }
             return (s.accepted, s.events, s.waiters)
         }
+        guard let left else { return settleIfOver() }
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
         stapleKeeper?.stop()
-        for waiter in waiters { waiter.resume() }
-        for connection in untaken { connection.abort(reason: "the listener was closed") }
-        for event in undelivered { event.socket.abort("the listener was closed") }
+        events.publish(.draining(open: aliveCount))
+        for waiter in left.waiters { waiter.resume() }
+        for connection in left.untaken { connection.abort(reason: "the listener was closed") }
+        for event in left.undelivered { event.socket.abort("the listener was closed") }
         settleIfOver()
     }
 
@@ -459,12 +482,18 @@ final class ListenerCore: Sendable {
     }
 
     private func settleIfOver() {
-        let closing = state.withLock { s -> [Waiter] in
-            guard s.closeReason != nil, s.alive.isEmpty else { return [] }
-            defer { s.closing = [] }
-            return s.closing
+        let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
+            guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
+            defer {
+                s.closing = []
+                s.isSettled = true
+            }
+            return (s.closing, s.isSettled ? nil : s.closeReason)
         }
         for waiter in closing { waiter.resume() }
+        guard let reason else { return }
+        events.publish(.closed(reason))
+        events.finish()
     }
 
     func waitUntilClosed() async -> CloseReason {
