@@ -14,15 +14,15 @@ final class ListenerCore: Sendable {
     /// What happens here, for whoever wants to know.
     let events = EventFeed<ListenerEvent>()
     private let group: EventLoopGroup
-    private let context: TLSContext?
-    /// Keeps the staples fresh; nil without TLS.
-    let stapleKeeper: StapleKeeper?
-    private let decider: TLSDecider?
+    /// Whether it speaks TLS.
+    let isTLS: Bool
+    /// What new connections are answered with; nil without TLS.
+    let tls: Mutex<ListenerTLS?>
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
     private let idleTimeout: Duration?
-    private let executor: (any TaskExecutor)?
+    let executor: (any TaskExecutor)?
     private let pendingConnections: Int
     private let unixAddress: NetworkAddress?
     /// It listens on all addresses of the machine.
@@ -64,13 +64,12 @@ final class ListenerCore: Sendable {
             guard options.tls == TLSSocketListenerInit() else {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
-            context = nil
-            decider = nil
+            isTLS = false
+            tls = Mutex(nil)
         case .tls:
-            context = try options.tls.context()
-            decider = ListenerDecider(options.tls, executor: options.executor)
+            isTLS = true
+            tls = Mutex(try ListenerTLS(options.tls, executor: options.executor))
         }
-        stapleKeeper = context.map(StapleKeeper.init)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -105,7 +104,7 @@ final class ListenerCore: Sendable {
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
         try start(descriptor)
-        stapleKeeper?.start()
+        currentTLS?.start(for: self)
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
@@ -145,18 +144,19 @@ final class ListenerCore: Sendable {
         let connection = Connection(
             loop: group.next(),
             role: .server,
-            isTLS: context != nil,
+            isTLS: isTLS,
             limits: limits,
             allowHalfOpen: allowHalfOpen
         )
-        guard register(connection) else { return }
+        let tls = currentTLS
+        guard register(connection, tls) else { return }
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
             // Options of the listening socket are inherited by accepted ones.
             try connection.adopt(
                 descriptor,
-                engine: try makeEngine(),
+                engine: try makeEngine(tls),
                 local: own.map { SocketAddress($0) } ?? localAddress,
                 remote: peer
             )
@@ -168,10 +168,10 @@ final class ListenerCore: Sendable {
     }
 
     /// Counts a connection as alive until it has ended; false when the listener is over.
-    private func register(_ connection: Connection) -> Bool {
+    private func register(_ connection: Connection, _ tls: ListenerTLS?) -> Bool {
         let key = ObjectIdentifier(connection)
         connection.state.withLock { s in
-            s.decider = decider
+            s.decider = tls?.decider
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key) }
@@ -183,10 +183,10 @@ final class ListenerCore: Sendable {
         }
     }
 
-    private func makeEngine() throws(SocketError) -> TLSEngine? {
-        guard let context else { return nil }
+    private func makeEngine(_ tls: ListenerTLS?) throws(SocketError) -> TLSEngine? {
+        guard let tls else { return nil }
         do throws(TLSError) {
-            return try TLSEngine(context)
+            return try TLSEngine(tls.context)
         } catch {
             throw .configuration(error)
         }
@@ -215,14 +215,14 @@ final class ListenerCore: Sendable {
         do throws(SocketError) {
             try await connection.handshake()
         } catch {
-            if context != nil {
+            if isTLS {
                 events.publish(
                     .handshakeFailed(error, remote: connection.remote ?? localAddress)
                 )
             }
             throw error
         }
-        guard context != nil, events.isObserved else { return }
+        guard isTLS, events.isObserved else { return }
         let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
         guard let report else { return }
         events.publish(.handshakeDone(report, remote: remote ?? localAddress))
@@ -458,7 +458,7 @@ final class ListenerCore: Sendable {
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
-        stapleKeeper?.stop()
+        currentTLS?.stop()
         events.publish(.draining(open: aliveCount))
         for waiter in left.waiters { waiter.resume() }
         for connection in left.untaken { connection.abort(reason: "the listener was closed") }
@@ -508,53 +508,5 @@ final class ListenerCore: Sendable {
                 }
             }
         }
-    }
-}
-
-extension Connection {
-    var remote: SocketAddress? { state.withLock { $0.remote } }
-
-    /// Adds something to do when the connection has ended; at once if it has.
-    func onClosed(_ notice: @escaping @Sendable () -> Void) {
-        let isOver = state.withLock { s -> Bool in
-            guard s.closeReason == nil else { return true }
-            s.onClosed.append(notice)
-            return false
-        }
-        if isOver { notice() }
-    }
-
-    /// Applies the options of a response to a connection that is open.
-    func apply(_ options: SocketResponseOptions) throws(SocketError) {
-        let kernel = try SocketOptions(
-            noDelay: options.noDelay,
-            sendBufferSize: options.sendBufferSize,
-            receiveBufferSize: options.receiveBufferSize,
-            ttl: options.ttl
-        )
-        let idle = try Connector.checked(options.idleTimeout, "idleTimeout")
-        let timeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
-        let failure = state.withLock { s -> SystemCallError? in
-            guard s.descriptor >= 0 else { return nil }
-            if let idle {
-                s.idleTimeout = idle
-                s.lastActivity = EventLoop.readClock()
-            }
-            // The deadline is for a body to be sent; without one there is nothing to be late.
-            if let timeout, options.body != nil {
-                s.establishDeadline = EventLoop.readClock().advanced(by: timeout)
-            }
-            do throws(SystemCallError) {
-                guard let family = StreamSocket.localAddress(s.descriptor)?.family else {
-                    return nil
-                }
-                try kernel.apply(to: s.descriptor, family: family)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        if let failure { throw .system(failure) }
-        armTimer()
     }
 }

@@ -155,6 +155,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var minDHSize = 1024
     /// What a peer may cost.
     public var limits = TLSLimits()
+    /// Files that hold identity, authorities and staple, and are read again when they change; take the
+    /// place of ``identity``, ``key``, ``cert`` and ``ocspResponse``.
+    public var files: TLSFiles?
     /// Further identities, one a type of key: the client's abilities choose.
     public var identities: [TLSIdentity] = []
     /// Virtual hosts, who answer clients that ask for their names.
@@ -216,6 +219,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 .invalidOption,
                 detail: "checkClientIdentity is set, and clients are asked for no certificate",
                 hint: "Set clientAuthentication"
+            )
+        }
+        guard files == nil else {
+            throw SocketError(
+                .invalidOption,
+                detail: "nobody looks after the files of a host that a closure chose",
+                hint: "Read them by TLSIdentity(certificateFile:privateKeyFile:)"
             )
         }
         let identity = try TLSSocketInit.identity(

@@ -67,13 +67,23 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
     private let tls: TLSSocketListenerInit
     /// The most configurations of chosen hosts that are kept; the oldest goes.
     static let contextsMax = 1024
-    private let contexts = ContextCache<TLSSocketListenerInit>(limit: contextsMax)
+    private let contexts: ContextCache<TLSSocketListenerInit>
 
     /// Nil when there is nothing to decide.
-    init?(_ tls: TLSSocketListenerInit, executor: (any TaskExecutor)?) {
+    ///
+    /// - Parameters:
+    ///   - tls: Whose closures answer.
+    ///   - executor: Where they run.
+    ///   - earlier: Who answered before, whose configurations of chosen hosts go on.
+    init?(
+        _ tls: TLSSocketListenerInit,
+        executor: (any TaskExecutor)?,
+        after earlier: ListenerDecider? = nil
+    ) {
         let all = [tls.callbacks] + tls.hosts.compactMap(\.tls?.callbacks)
         guard all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
         self.tls = tls
+        contexts = earlier?.contexts ?? ContextCache(limit: ListenerDecider.contextsMax)
         super.init(executor: executor)
     }
 

@@ -80,6 +80,7 @@ extension TLSSocketListenerInit {
         tls.hosts = []
         tls.callbacks.chooseHost = nil
         tls.identity = nil
+        tls.files = nil
         (tls.key, tls.cert, tls.passphrase) = (nil, nil, nil)
         tls.identities = identities
         // It speaks of the listener's own certificate.
