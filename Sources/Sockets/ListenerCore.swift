@@ -18,6 +18,7 @@ final class ListenerCore: Sendable {
     let isTLS: Bool
     /// What new connections are answered with; nil without TLS.
     let tls: Mutex<ListenerTLS?>
+    let admission: ListenerAdmission
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
@@ -68,8 +69,11 @@ final class ListenerCore: Sendable {
             tls = Mutex(nil)
         case .tls:
             isTLS = true
-            tls = Mutex(try ListenerTLS(options.tls, executor: options.executor))
+            tls = Mutex(
+                try ListenerTLS(options.tls, executor: options.executor, events: events)
+            )
         }
+        admission = try ListenerAdmission(options.admission, isTLS: isTLS, group: options.group)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -110,9 +114,13 @@ final class ListenerCore: Sendable {
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
         let made = Acceptor(
             loop: loop,
-            onAccept: { [weak self] descriptor, peer in self?.accept(descriptor, peer) },
-            onFailure: { [weak self] errno in self?.stop(.failed(.system(errno, "accept"))) }
+            counts: admission.counts,
+            onAccept: { [weak self] descriptor, peer in
+                self?.accept(descriptor, peer) ?? true
+            },
+            onNews: { [weak self] news in self?.take(news) }
         )
+        admission.counts.onRoom { [weak made] in made?.scheduleTurn() }
         do throws(SystemCallError) {
             try made.start(descriptor)
         } catch {
@@ -139,8 +147,24 @@ final class ListenerCore: Sendable {
 
     // MARK: Accepting
 
+    /// Takes in what the acceptor has to say.
+    private func take(_ news: Acceptor.News) {
+        switch news {
+        case .paused(let errno): events.publish(.acceptPaused(.system(errno, "accept")))
+        case .resumed(let pause): events.publish(.acceptResumed(after: pause))
+        case .failed(let errno): stop(.failed(.system(errno, "accept")))
+        }
+    }
+
     /// Makes a connection of what the kernel gave; on the accepting loop.
-    private func accept(_ descriptor: consuming Descriptor, _ peer: NetworkAddress) {
+    ///
+    /// - Returns: False for one that was turned away.
+    private func accept(_ descriptor: consuming Descriptor, _ peer: NetworkAddress) -> Bool {
+        let (ticket, refusal) = admission.enter(peer, connections: aliveCount)
+        if let refusal {
+            events.publish(.refused(refusal, remote: SocketAddress(peer)))
+            return false
+        }
         let connection = Connection(
             loop: group.next(),
             role: .server,
@@ -149,7 +173,10 @@ final class ListenerCore: Sendable {
             allowHalfOpen: allowHalfOpen
         )
         let tls = currentTLS
-        guard register(connection, tls) else { return }
+        guard register(connection, tls, ticket) else {
+            admission.leave(ticket)
+            return true
+        }
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
@@ -165,20 +192,30 @@ final class ListenerCore: Sendable {
         }
         connection.armTimer()
         hand(connection)
+        return true
     }
 
     /// Counts a connection as alive until it has ended; false when the listener is over.
-    private func register(_ connection: Connection, _ tls: ListenerTLS?) -> Bool {
+    private func register(
+        _ connection: Connection,
+        _ tls: ListenerTLS?,
+        _ ticket: ListenerAdmission.Ticket
+    ) -> Bool {
         let key = ObjectIdentifier(connection)
+        let gate = admission.gate(of: connection.loop)
         connection.state.withLock { s in
             s.decider = tls?.decider
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
-            s.onClosed.append { [weak self] in self?.forget(key) }
+            s.onClosed.append { [weak self] in self?.forget(key, ticket) }
         }
         return state.withLock { s in
             guard s.closeReason == nil else { return false }
             s.alive[key] = connection
+            if let gate {
+                gate.counts.beginWaiting()
+                connection.state.withLock { $0.gate = gate }
+            }
             return true
         }
     }
@@ -215,9 +252,13 @@ final class ListenerCore: Sendable {
         do throws(SocketError) {
             try await connection.handshake()
         } catch {
-            if isTLS {
+            // Those who did not come as far have been told of.
+            if isTLS, events.isObserved, closeReason == nil || error.code != .notAdmitted {
+                let remote = connection.remote ?? localAddress
                 events.publish(
-                    .handshakeFailed(error, remote: connection.remote ?? localAddress)
+                    error.code == .notAdmitted
+                        ? .refused(.queueTime, remote: remote)
+                        : .handshakeFailed(error, remote: remote)
                 )
             }
             throw error
@@ -466,18 +507,37 @@ final class ListenerCore: Sendable {
         settleIfOver()
     }
 
+    /// Turns away the connections whose handshake has not begun.
+    func dropWaiting() {
+        for connection in aliveConnections where connection.isWaiting {
+            let remote = connection.remote ?? localAddress
+            events.publish(.refused(.draining, remote: remote))
+            let error = SocketError(
+                .notAdmitted,
+                detail: "the listener is about to close",
+                address: remote
+            )
+            connection.end(.failed(error), failure: error, departure: .quiet)
+        }
+    }
+
     /// Stops listening and aborts every connection.
     func abort(reason: String?) {
         stop(.aborted(reason))
         abortConnections(reason: reason)
     }
 
-    func abortConnections(reason: String?) {
-        for connection in aliveConnections { connection.abort(reason: reason) }
+    /// - Returns: How many there were.
+    @discardableResult
+    func abortConnections(reason: String?) -> Int {
+        let connections = aliveConnections
+        for connection in connections { connection.abort(reason: reason) }
+        return connections.count
     }
 
-    private func forget(_ key: ObjectIdentifier) {
-        state.withLock { s in _ = s.alive.removeValue(forKey: key) }
+    private func forget(_ key: ObjectIdentifier, _ ticket: ListenerAdmission.Ticket) {
+        state.withLock { s in s.alive.removeValue(forKey: key) }?.endWaiting()
+        admission.leave(ticket)
         settleIfOver()
     }
 

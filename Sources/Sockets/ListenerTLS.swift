@@ -23,11 +23,13 @@ final class ListenerTLS: Sendable {
     /// - Parameters:
     ///   - members: What is to count.
     ///   - executor: Where decisions are made.
+    ///   - events: Where refusals show.
     ///   - earlier: What counted before; nil at the start.
     ///   - keepsSessions: Whether the sessions of that can be resumed.
     init(
         _ members: TLSSocketListenerInit,
         executor: (any TaskExecutor)?,
+        events: EventFeed<ListenerEvent>,
         after earlier: ListenerTLS? = nil,
         keepsSessions: Bool = true
     ) throws(SocketError) {
@@ -36,6 +38,7 @@ final class ListenerTLS: Sendable {
         decider = ListenerDecider(
             loaded,
             executor: executor,
+            events: events,
             after: keepsSessions ? earlier?.decider : nil
         )
         stapleKeeper = StapleKeeper(context)
@@ -85,6 +88,7 @@ extension ListenerCore {
             let next = try ListenerTLS(
                 members,
                 executor: executor,
+                events: events,
                 after: current,
                 keepsSessions: keepsSessions
             )
@@ -98,7 +102,12 @@ extension ListenerCore {
     /// Reads changed files anew; what is wrong with them leaves all as it was.
     func reloadFiles(of current: ListenerTLS) -> FileWatch.Outcome {
         do throws(SocketError) {
-            let next = try ListenerTLS(current.members, executor: executor, after: current)
+            let next = try ListenerTLS(
+                current.members,
+                executor: executor,
+                events: events,
+                after: current
+            )
             try swap(to: next, ifStill: current, .files)
             return .over
         } catch {

@@ -48,6 +48,8 @@ public struct SocketListenerInit: Sendable {
     public var tls = TLSSocketListenerInit()
     /// What a connection may cost.
     public var limits = SocketLimits()
+    /// Who comes in, and what those may cost who are not in yet.
+    public var admission = AdmissionPolicy()
     /// The event loops of accepted connections; one loop a core by default.
     public var group: EventLoopGroup = .shared
     /// Where handlers run; nil runs them on the connection's event loop.
@@ -169,6 +171,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var chooseHost: HostChoiceCallback? {
         get { callbacks.chooseHost?.function }
         set { callbacks.chooseHost = newValue.map(TLSCallback.init) }
+    }
+    /// Decides by a ClientHello whether a client may shake hands at all; nil lets it.
+    ///
+    /// Asked before ``chooseHost``, and before any key is used.
+    public var admit: AdmissionCallback? {
+        get { callbacks.admit?.function }
+        set { callbacks.admit = newValue.map(TLSCallback.init) }
     }
     /// Decides whether a client comes in whose certificate is trusted, also when it resumes a session;
     /// nil lets it in.
