@@ -9,6 +9,8 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
     // Sendable: what changes is behind `state`.
     /// Connections accepted in one turn of the loop before others have theirs.
     static let acceptsPerTurn = 64
+    /// The same while the loop has more to do than it can.
+    static let acceptsPerPressedTurn = 8
     /// The pause after descriptors ran out, until the kernel is asked again.
     static let exhaustionPause = Duration.milliseconds(50)
     /// Connections turned away in one turn, after which comes a pause: turning away costs time too.
@@ -42,22 +44,26 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
     private let state = Mutex(State())
     private let loop: EventLoop
     private let counts: HandshakeCounts
+    private let gate: HandshakeGate?
     private let onAccept: @Sendable (consuming Descriptor, NetworkAddress) -> Bool
     private let onNews: @Sendable (News) -> Void
 
     /// - Parameters:
     ///   - loop: Where it accepts.
     ///   - counts: Those that wait for their handshakes: while they are too many, none is accepted.
+    ///   - gate: Where handshakes of this loop stand in line, which accepting shares its time with.
     ///   - onAccept: Gets a connection, and says false if it has turned it away.
     ///   - onNews: Told of what else happens.
     init(
         loop: EventLoop,
         counts: HandshakeCounts,
+        gate: HandshakeGate?,
         onAccept: @escaping @Sendable (consuming Descriptor, NetworkAddress) -> Bool,
         onNews: @escaping @Sendable (News) -> Void
     ) {
         self.loop = loop
         self.counts = counts
+        self.gate = gate
         self.onAccept = onAccept
         self.onNews = onNews
         super.init()
@@ -119,8 +125,18 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
 
     /// Accepts what the turn allows; on the loop's thread.
     private func takeTurn() {
+        guard let gate, loop.isPressed else { return accept(atMost: Acceptor.acceptsPerTurn) }
+        // Newcomers that nobody has time for can wait in the kernel.
+        if let pause = gate.restOfNewcomers() { return rest(pause) }
+        let began = EventLoop.readClock()
+        accept(atMost: Acceptor.acceptsPerPressedTurn)
+        // What an accepted connection costs besides, also when it leaves again, is as much.
+        gate.charge(began.duration(to: EventLoop.readClock()) * 2)
+    }
+
+    private func accept(atMost limit: Int) {
         var refusals = 0
-        for _ in 0..<Acceptor.acceptsPerTurn {
+        for _ in 0..<limit {
             switch acceptOne() {
             case .accepted(let accepted, let peer):
                 noteAccepted()
@@ -146,7 +162,7 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
             case nil: return
             }
         }
-        scheduleTurn()
+        if limit < Acceptor.acceptsPerTurn { rest(.nanoseconds(1)) } else { scheduleTurn() }
     }
 
     private func rest(_ pause: Duration) {

@@ -16,7 +16,10 @@ extension Connection {
             state.withLock { s in
                 s.slot = gate
                 // Who has gone meanwhile cannot finish a handshake: none is begun.
-                guard s.endWaiting() != nil, s.hasHungUp, s.failure == nil else { return }
+                guard s.endWaiting() != nil, s.hasHungUp, s.failure == nil else {
+                    gate.counts.noteBegun()
+                    return
+                }
                 let error = TLSError(.closedDuringHandshake, phase: .clientHello)
                 s.failure = .tls(error, report: s.engine?.report)
             }
@@ -49,7 +52,7 @@ extension Connection {
     /// Notes what a step of the handshake has cost.
     func chargeHandshake(since began: LoopInstant) {
         let cost = began.duration(to: EventLoop.readClock())
-        state.withLock { $0.slot }?.charge(cost)
+        state.withLock { $0.slot ?? $0.gate }?.charge(cost)
     }
 
     /// Notes that there was something for a connection that has been there for a while.
@@ -81,6 +84,7 @@ extension Connection.Storage {
         guard gate.tryEnter() else { return false }
         _ = endWaiting()
         slot = gate
+        gate.counts.noteBegun()
         return true
     }
 }

@@ -47,11 +47,15 @@ final class HandshakeCounts: Sendable {
     /// Takes one of the listener's slots, if there is one.
     fileprivate func take() -> Bool {
         if running.wrappingAdd(1, ordering: .relaxed).newValue <= runningMax {
-            begun.wrappingAdd(1, ordering: .relaxed)
             return true
         }
         running.wrappingSubtract(1, ordering: .relaxed)
         return false
+    }
+
+    /// Counts a handshake that begins.
+    func noteBegun() {
+        begun.wrappingAdd(1, ordering: .relaxed)
     }
 
     fileprivate func giveBack() {
@@ -231,6 +235,13 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         let (seconds, attoseconds) = cost.components
         let nanoseconds = Double(seconds) * 1e9 + Double(attoseconds) / 1e9
         state.withLock { $0.debt += nanoseconds }
+    }
+
+    /// How long newcomers have to rest for what they have cost; nil for not at all.
+    ///
+    /// On the loop's thread.
+    func restOfNewcomers() -> Duration? {
+        state.withLock { rest(&$0, EventLoop.readClock()) }
     }
 
     // MARK: The loop's turn

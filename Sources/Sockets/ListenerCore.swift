@@ -115,6 +115,7 @@ final class ListenerCore: Sendable {
         let made = Acceptor(
             loop: loop,
             counts: admission.counts,
+            gate: admission.gate(of: loop),
             onAccept: { [weak self] descriptor, peer in
                 self?.accept(descriptor, peer) ?? true
             },
