@@ -23,10 +23,16 @@ public struct ClientHello: Sendable, Hashable {
     public let records: [UInt8]
     /// The message alone, with its header of four bytes.
     public let message: [UInt8]
+    /// The version field of the message, which TLS 1.3 leaves at TLS 1.2 (RFC 8446 §4.1.2).
+    public let legacyVersion: ProtocolVersion
     /// The client's random, 32 bytes.
     public let random: [UInt8]
+    /// The session id, 0...32 bytes.
+    public let sessionID: [UInt8]
     /// The numbers of the cipher suites in order, GREASE included.
     public let cipherSuites: [UInt16]
+    /// The compression methods in order.
+    public let compressionMethods: [UInt8]
     /// The extensions in order.
     public let extensions: [Extension]
     /// The servername (RFC 6066 §3); nil when none was sent.
@@ -50,16 +56,16 @@ public struct ClientHello: Sendable, Hashable {
     public init?(reading bytes: [UInt8], limit: Int = recordBytesMax) throws(TLSError) {
         guard let (records, message) = try ClientHello.message(in: bytes, limit) else { return nil }
         var reader = ByteReader(message.dropFirst(4))
-        let legacyVersion = try reader.number16()
+        legacyVersion = ProtocolVersion(rawValue: try reader.number16())
         self.records = records
         self.message = message
         random = try reader.take(32)
-        _ = try reader.vector8()  // session id
+        sessionID = try reader.vector8()
         var suites = ByteReader(try reader.vector16())
         var numbers: [UInt16] = []
         while !suites.isAtEnd { numbers.append(try suites.number16()) }
         cipherSuites = numbers
-        _ = try reader.vector8()  // compression
+        compressionMethods = try reader.vector8()
         var found: [Extension] = []
         if !reader.isAtEnd {
             var list = ByteReader(try reader.vector16())
@@ -72,7 +78,7 @@ public struct ClientHello: Sendable, Hashable {
         extensions = found
         servername = try ClientHello.servername(found)
         alpn = try ClientHello.alpn(found)
-        versions = try ClientHello.versions(found) ?? [legacyVersion]
+        versions = try ClientHello.versions(found) ?? [legacyVersion.rawValue]
         groups = try ClientHello.numbers(found, 10).map(NamedGroup.init(rawValue:))
         signatureAlgorithms = try ClientHello.numbers(found, 13).map(SignatureScheme.init)
     }
