@@ -77,7 +77,7 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     /// A key in the chain is of a kind that TLS 1.3 has no signatures of: DSA (RFC 8446 §4.2.3).
     public static let obsoleteKey = VerificationCode(rawValue: 1008)
     /// No certificate matches a pin of the trust policy, see ``CertificatePins``.
-    public static let pinMismatch = VerificationCode(rawValue: 1020)
+    public static let pinMismatch = VerificationCode(rawValue: 1009)
 }
 
 extension VerificationCode {
