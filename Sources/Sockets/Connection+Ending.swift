@@ -28,6 +28,7 @@ extension Connection {
             // Over already: those who wait have been told.
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
+            s.isStartingTLS = false
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -321,7 +322,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }

@@ -41,7 +41,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var descriptor: Int32 = -1
         var lifecycle: SocketState
         /// Whether the connection speaks TLS; the engine comes before the handshake.
-        let isTLS: Bool
+        var isTLS: Bool
         /// The last `recv` took all there was.
         var isDrained = false
         /// The last `send` was not taken whole.
@@ -129,6 +129,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// TLS was started on an open connection, and is not established yet.
+        var isStartingTLS = false
 
         var hasFailed: Bool { failure != nil }
 
