@@ -19,8 +19,9 @@ public struct SocketUpdate: Sendable {
 
     /// Time without a byte sent or received after which the connection ends; it starts anew.
     public var idleTimeout: Timeout?
-    /// Time for the handshake when TLS is started; nil takes ``SocketLimits/handshake``. Without
-    /// ``tls`` it means nothing: the connection exists already.
+    /// Time for the handshake when TLS is started; nil takes ``SocketLimits/handshake``.
+    ///
+    /// Without ``tls`` it means nothing: the connection exists already.
     public var connectionTimeout: Duration?
     /// Whether small writes leave at once (`TCP_NODELAY`).
     public var noDelay: Bool?

@@ -46,6 +46,8 @@ enum InteropDocument {
             "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
             "  staple none.",
             "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
+            "- *STARTTLS*: a conversation in the clear that goes over to TLS, one row a protocol and version:",
+            "  SMTP, LMTP, POP3, IMAP, FTP, NNTP, ManageSieve, PostgreSQL and MySQL.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]
@@ -92,7 +94,8 @@ enum InteropDocument {
             .python,
             ["-c", "import platform, ssl; print(platform.python_version(), ssl.OPENSSL_VERSION)"]
         ),
-        (.java, ["-version"]),
+        (.java, ["-version"]), (.exim, ["--version"]), (.postgres, ["--version"]),
+        (.psql, ["--version"]),
     ]
 }
 
