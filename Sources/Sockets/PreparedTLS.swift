@@ -17,7 +17,7 @@
 /// ```
 public final class PreparedTLS: Sendable {
     private let context: TLSContext
-    private let keeper: StapleKeeper
+    let keeper: StapleKeeper
     let decider: TLSDecider?
 
     /// Checks the members and makes the configuration.

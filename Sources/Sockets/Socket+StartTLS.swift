@@ -123,15 +123,15 @@ extension Socket {
     ///
     /// - Parameters:
     ///   - tls: Who the listener is, and what it wants.
-    ///   - unread: What the application has read of the handshake; it comes first.
+    ///   - start: What the application has read of the handshake; it comes first.
     /// - Returns: What was negotiated.
     /// - Throws: ``SocketError`` as the client's form, but for `.plaintextBeforeTLS`.
     @discardableResult
     public func startTLS(
         _ tls: PreparedTLS,
-        unread: [UInt8] = []
+        beginningWith start: [UInt8] = []
     ) async throws(SocketError) -> SocketInfo {
-        try await startTLS(tls, Connection.Upgrade(unread: unread, takesUnread: true))
+        try await startTLS(tls, Connection.Upgrade(unread: start, takesUnread: true))
     }
 
     private func startTLS(

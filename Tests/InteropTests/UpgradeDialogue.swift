@@ -20,7 +20,7 @@ enum UpgradeDialogue: String, CaseIterable, Sendable {
         case .imap: Array("* OK ready\r\n".utf8)
         case .ftp: Array("220 ready\r\n".utf8)
         case .nntp: Array("200 ready\r\n".utf8)
-        case .sieve: Array("\"IMPLEMENTATION\" \"it\"\r\n\"STARTTLS\"\r\nOK\r\n".utf8)
+        case .sieve: Array("\"IMPLEMENTATION\" \"it\"\r\n\"STARTTLS\"\r\nOK \"ready\"\r\n".utf8)
         case .postgres: []
         case .mysql: Self.mysqlGreeting
         }
@@ -61,8 +61,8 @@ enum UpgradeDialogue: String, CaseIterable, Sendable {
         case (.pop3, "LIST"): return .say("+OK\r\n1 \(facts ?? "clear")\r\n.\r\n")
         case (.pop3, "STAT"): return .say("+OK 1 100\r\n")
         case (.imap, "CAPABILITY"):
-            return .say("* CAPABILITY IMAP4rev1 STARTTLS\r\n\(tag)OK\r\n")
-        case (.imap, "LOGOUT"): return .end("* BYE\r\n\(tag)OK\r\n")
+            return .say("* CAPABILITY IMAP4rev1 STARTTLS\r\n\(tag)OK done\r\n")
+        case (.imap, "LOGOUT"): return .end("* BYE bye\r\n\(tag)OK done\r\n")
         case (.ftp, "FEAT"): return .say("211-Features\r\n AUTH TLS\r\n211 End\r\n")
         case (.nntp, "CAPABILITIES"): return .say("101 list\r\nVERSION 2\r\nSTARTTLS\r\n.\r\n")
         case (_, "QUIT"): return .end((self == .pop3 ? "+OK" : "221") + " bye\r\n")
@@ -171,7 +171,7 @@ extension UpgradeDialogue {
             let head = try await reader.bytes(4)
             _ = try await reader.bytes(Int(head[0]))
             // The hello may be behind it already: it is the handshake's.
-            try await socket.startTLS(tls, unread: reader.rest)
+            try await socket.startTLS(tls, beginningWith: reader.rest)
             reader = DialogueReader(socket)
         case .smtp, .lmtp, .pop3, .imap, .ftp, .nntp, .sieve: break
         }

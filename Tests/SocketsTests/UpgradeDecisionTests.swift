@@ -8,6 +8,10 @@ import Testing
 
 @testable import Sockets
 
+private struct WeakKeeper: Sendable {
+    weak let keeper: StapleKeeper?
+}
+
 @Suite(.timeLimit(.minutes(1))) struct UpgradeDecisionTests {
     @Test(
         "sessions of one upgraded connection are resumed by the next",
@@ -82,6 +86,27 @@ import Testing
         #expect(server.report?.isPeerTrusted == true)
         try await pair.expectTalk()
         pair.end()
+    }
+
+    @Test("what is prepared fetches staples, and serves them, for as long as it lives")
+    func staples() async throws {
+        let ended = try await serveStaple()
+        await until { ended.keeper == nil }
+    }
+
+    private func serveStaple() async throws -> WeakKeeper {
+        let staple = try Credentials.shared().staple
+        let prepared = try prepareTLS(.tls13) {
+            $0.ocspSource = OCSPStapleSource { _ in staple }
+        }
+        await until { prepared.staples.first?.staple != nil }
+        let pair = try await Pair(.tcp)
+        var members = try upgradeMembers(.tls13)
+        members.trust.revocation = .require
+        let shaking = Task { [members] in try await pair.client.startTLS(members) }
+        try await pair.server.startTLS(prepared)
+        #expect(try await shaking.value.report?.revocationEvidence == .staple)
+        return WeakKeeper(keeper: prepared.keeper)
     }
 
     @Test(

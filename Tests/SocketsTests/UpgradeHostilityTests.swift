@@ -119,7 +119,7 @@ private enum Injection: String, CaseIterable, Sendable {
         #expect(other?.tls?.code == .notTLS)
         let given = try await UpgradePair(.tls13)
         let last = await thrown {
-            try await given.server.startTLS(given.prepared, unread: Array(evil.utf8))
+            try await given.server.startTLS(given.prepared, beginningWith: Array(evil.utf8))
         }
         #expect(last?.tls?.code == .notTLS)
     }

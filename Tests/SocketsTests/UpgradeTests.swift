@@ -262,10 +262,34 @@ private struct Unready: Sendable, CustomTestStringConvertible {
         let shaking = Task { try await pair.client.startTLS(pair.members) }
         let start = try await readExactly(count, from: pair.server)
         #expect(start[0] == 22)
-        try await pair.server.startTLS(pair.prepared, unread: start)
+        try await pair.server.startTLS(pair.prepared, beginningWith: start)
         _ = try await shaking.value
         try await pair.expectTalk()
         pair.end()
+    }
+
+    @Test("one port takes TLS and cleartext, by the first byte", arguments: Wire.allCases)
+    func onePort(wire: Wire) async throws {
+        let prepared = try prepareTLS(wire == .tcp ? .tls13 : wire)
+        let listener = try makeListener(.tcp)
+        let serving = Task {
+            try await listener.serve { socket in
+                let first = try await socket.read(upTo: 1) ?? []
+                if first == [22] {
+                    try await socket.startTLS(prepared, beginningWith: first)
+                } else {
+                    try await socket.write(first)
+                }
+                while let bytes = try await socket.read() { try await socket.write(bytes) }
+            }
+        }
+        let client = try makeClient(wire, to: listener.localAddress)
+        #expect(try await client.ready.version == wire.version)
+        try await client.write("hello")
+        #expect(try await readExactly(5, from: client) == Array("hello".utf8))
+        try await client.close()
+        await listener.close()
+        try await serving.value
     }
 
     @Test(
