@@ -19,7 +19,8 @@ enum InteropDocument {
             "Written by `Scripts/interop.sh --table`. The numbers are rows of `InteropTests`, each a",
             "connection with a program of others on the loopback interface, and each a failure when it",
             "is not as said; a run whose rows are not these fails too. Every program speaks TLS 1.2 and",
-            "1.3, with ECDSA P-256, RSA, RSA-PSS and Ed25519 on either side.", "",
+            "1.3, those of the first column with ECDSA P-256, RSA, RSA-PSS and Ed25519 on either side.",
+            "",
             "| | Peer | " + features.map(\.rawValue).joined(separator: " | ") + " | Sum |",
             String(repeating: "|---", count: features.count + 3) + "|",
         ]
