@@ -29,6 +29,7 @@ extension Connection {
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
             s.establishedAt = loop.now
+            s.isStartingTLS = false
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -322,7 +323,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }
