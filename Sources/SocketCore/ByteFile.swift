@@ -66,7 +66,9 @@ package struct ByteFile: ~Copyable {
                 guard Errno(rawValue: error) == .interrupted else { return -Int(error) }
             }
         }
-        guard result >= 0 else { throw SystemCallError(Errno(result: result), call: "read") }
+        guard result >= 0 else {
+            throw SystemCallError(Errno(rawValue: Int32(-result)), call: "read")
+        }
         return result
     }
 
@@ -74,7 +76,10 @@ package struct ByteFile: ~Copyable {
     ///
     /// - Parameter bytes: The only copy; empty afterwards.
     package static func wipe(_ bytes: inout [UInt8]) {
-        unsafe bytes.withUnsafeMutableBytes { unsafe explicit_bzero($0.baseAddress, $0.count) }
+        unsafe bytes.withUnsafeMutableBytes { memory in
+            guard let start = memory.baseAddress else { return }
+            unsafe explicit_bzero(start, memory.count)
+        }
         bytes = []
     }
 
