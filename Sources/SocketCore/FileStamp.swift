@@ -9,7 +9,8 @@ import Glibc
 package struct FileStamp: Hashable, Sendable {
     private let device: UInt64
     private let inode: UInt64
-    private let size: Int64
+    /// The file's bytes.
+    package let size: Int64
     private let modified: Int64
     /// When contents or attributes were last changed, in nanoseconds since 1970.
     private let changed: Int64

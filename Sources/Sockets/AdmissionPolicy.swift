@@ -55,10 +55,10 @@ public struct AdmissionPolicy: Hashable, Sendable {
     /// How long a ClientHello stands in line, until its connection is closed; 3 s by default.
     public var queueTime: Duration = .seconds(3)
     /// What handshakes get of a loop's time while they stand in line and connections that have been there
-    /// for a second or more are busy, more than 0 and at most 1; 0.1 by default.
+    /// for a second or more are busy, more than 0 and at most 1; 0.05 by default.
     ///
     /// Else they get all the time that the loop has.
-    public var handshakeShare = 0.1
+    public var handshakeShare = 0.05
 
     /// Makes the default policy.
     public init() {}

@@ -154,7 +154,7 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     /// How long the loop is taken for pressed after that.
     private static let pressureLasts = Duration.milliseconds(100)
     /// Others are busy when something came for them within that time.
-    private static let quietTime = Duration.milliseconds(1)
+    private static let quietTime = Duration.milliseconds(5)
     /// When slots of other loops are looked at again.
     private static let slotPause = Duration.milliseconds(5)
 
