@@ -313,9 +313,16 @@ private struct Unready: Sendable, CustomTestStringConvertible {
 
     @Test("the idle timeout rests during the handshake, and counts behind it")
     func idle() async throws {
-        let pair = try await UpgradePair(.tls13) { $0.idleTimeout = .seconds(1) }
-        _ = try await pair.start()
-        #expect(pair.client.connection.state.withLock { $0.establishDeadline } == nil)
+        let pair = try await UpgradePair(.tls13)
+        let shaking = Task { try await pair.client.startTLS(pair.members) }
+        let connection = pair.client.connection
+        await until { connection.state.withLock { $0.lifecycle.phase == .upgrading } }
+        connection.setIdleTimeout(.milliseconds(50))
+        await pass(.milliseconds(150))
+        #expect(connection.state.withLock { $0.lifecycle.phase == .upgrading })
+        // It may be gone before this side has read its last words.
+        _ = await thrown { try await pair.server.startTLS(pair.prepared) }
+        #expect(try await shaking.value.version == .tls13)
         #expect(await pair.client.closed.error?.code == .idleTimedOut)
     }
 
