@@ -29,6 +29,7 @@ extension Connection {
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
             s.isStartingTLS = false
+            s.establishedAt = loop.now
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }

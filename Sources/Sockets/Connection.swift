@@ -131,6 +131,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var openQuestion: OpenQuestion?
         /// TLS was started on an open connection, and is not established yet.
         var isStartingTLS = false
+        /// Where it waits for its handshake's turn; nil once that has come.
+        var gate: HandshakeGate?
+        /// Where it has a slot, for the time of its handshake.
+        var slot: HandshakeGate?
+        /// The turn of the loop in which it became ready.
+        var establishedAt = LoopInstant(nanoseconds: 0)
 
         var hasFailed: Bool { failure != nil }
 
@@ -236,6 +242,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 return nil
             }
             s.isDrained = false
+            if loop.isPressed { noteSeniority(s.establishedAt) }
             return s.readTurn.takeWaiter()
         }
     }
