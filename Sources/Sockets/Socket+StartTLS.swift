@@ -145,10 +145,31 @@ extension Socket {
                 hint: "Start TLS with TLSSocketInit there"
             )
         }
+        let current = tls.current
         var upgrade = upgrade
-        upgrade.decider = tls.decider
-        let engine = try tls.makeEngine()
+        upgrade.decider = current.decider
+        let engine = try makeEngine(current)
         try await connection.awaitUpgradable()
-        return try await connection.startTLS(engine, upgrade)
+        let remote = connection.remote ?? SocketAddress("", port: 0)
+        do throws(SocketError) {
+            let info = try await connection.startTLS(engine, upgrade)
+            if let report = info.report {
+                tls.feed.publish(.handshakeDone(report, remote: remote))
+            }
+            return info
+        } catch {
+            if error.category != .misuse {
+                tls.feed.publish(.handshakeFailed(error, remote: remote))
+            }
+            throw error
+        }
+    }
+
+    private func makeEngine(_ tls: ListenerTLS) throws(SocketError) -> TLSEngine {
+        do throws(TLSError) {
+            return try TLSEngine(tls.context)
+        } catch {
+            throw .configuration(error)
+        }
     }
 }

@@ -28,8 +28,17 @@ extension ForeignProcess {
     ) async throws -> Result {
         // A program with the set-user-ID bit gains nothing by it, so no user is told from another.
         var words = ["--no-new-privs"]
+        var environment = standardEnvironment
         if geteuid() == 0 {
             let files = FileManager.default
+            // What is preloaded may lie where nobody can read it.
+            if let preloaded = environment["LD_PRELOAD"] {
+                let copy = directory + "/preloaded.so"
+                if !files.fileExists(atPath: copy) {
+                    try files.copyItem(atPath: preloaded, toPath: copy)
+                }
+                environment["LD_PRELOAD"] = copy
+            }
             let owner: [FileAttributeKey: Any] = [
                 .ownerAccountID: Int(nobody), .groupOwnerAccountID: Int(nobody),
             ]
@@ -41,7 +50,7 @@ extension ForeignProcess {
             words += ["--reuid=\(nobody)", "--regid=\(nobody)", "--clear-groups"]
         }
         words += [try program.requirePath()] + arguments
-        return try await run(.setpriv, words, input: input, body)
+        return try await run(.setpriv, words, environment: environment, input: input, body)
     }
 
     /// The number of the user that such a program runs as.

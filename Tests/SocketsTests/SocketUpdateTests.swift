@@ -14,8 +14,10 @@ import Testing
         try await pair.client.update(SocketUpdate { $0.idleTimeout = .never })
         #expect(pair.client.connection.state.withLock { $0.nextDeadline } == nil)
         // A listener's socket too; and nil leaves it.
-        try await pair.server.update(SocketUpdate { $0.idleTimeout = .after(.milliseconds(50)) })
+        try await pair.server.update(SocketUpdate { $0.idleTimeout = .after(patience) })
         try await pair.server.update(SocketUpdate { $0.noDelay = true })
+        #expect(pair.server.connection.state.withLock { $0.idleTimeout } == patience)
+        try await pair.server.update(SocketUpdate { $0.idleTimeout = .after(.milliseconds(50)) })
         #expect(await pair.server.closed.error?.code == .idleTimedOut)
     }
 

@@ -106,7 +106,7 @@ private struct WeakKeeper: Sendable {
         let shaking = Task { [members] in try await pair.client.startTLS(members) }
         try await pair.server.startTLS(prepared)
         #expect(try await shaking.value.report?.revocationEvidence == .staple)
-        return WeakKeeper(keeper: prepared.keeper)
+        return WeakKeeper(keeper: prepared.current.stapleKeeper)
     }
 
     @Test(
@@ -136,6 +136,54 @@ private struct WeakKeeper: Sendable {
         let socket = role == .client ? pair.client : pair.server
         #expect(await socket.closed.error == own)
         #expect(socket.info?.tls == nil)
+    }
+
+    @Test("new members count from the next upgrade on, and events tell of it")
+    func reload() async throws {
+        let ca = try TestCA()
+        let issued = try ca.issue("127.0.0.1")
+        let other = try TLSIdentity(
+            certificate: Array(issued.chainPEM.utf8),
+            privateKey: Array(try issued.privateKeyPEM.utf8)
+        )
+        let prepared = try prepareTLS(.tls13)
+        var events = prepared.events.makeAsyncIterator()
+        var members = try upgradeMembers(.tls13)
+        members.trust = TrustPolicy(anchors: try Certificate.read(Array(ca.certificatePEM.utf8)))
+        let listener = try makeListener(.tcp)
+        var isRight = false
+        for round in 0..<2 {
+            let client = try makeClient(.tcp, to: listener.localAddress)
+            var iterator = listener.makeAsyncIterator()
+            let server = try #require(try await iterator.next()).socket
+            let shaking = Task { await thrown { try await server.startTLS(prepared) } }
+            let error = await thrown { [members] in try await client.startTLS(members) }
+            #expect((error == nil) == isRight)
+            #expect((await shaking.value == nil) == isRight)
+            switch await events.next() {
+            case .handshakeFailed(let failure, _): #expect(!isRight && failure.report != nil)
+            case .handshakeDone(let report, _): #expect(isRight && report.isComplete)
+            case let event: Issue.record("\(event as Any)")
+            }
+            guard round == 0 else { break }
+            var tls = try listenerOptions(.tls13).tls
+            tls.identity = nil
+            let empty = tls
+            let refused = await thrown { try await prepared.reload(empty) }
+            #expect(refused?.category == .misuse)
+            guard case .reloadFailed = await events.next() else {
+                Issue.record("no word of a reload that failed")
+                return
+            }
+            tls.identity = other
+            try await prepared.reload(tls)
+            guard case .reloaded(let change) = await events.next() else {
+                Issue.record("no word of a reload")
+                return
+            }
+            #expect(change.after == [other.certificate])
+            isRight = true
+        }
     }
 
     @Test("virtual hosts answer by the servername", arguments: Wire.secure)

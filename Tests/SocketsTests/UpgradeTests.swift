@@ -138,9 +138,9 @@ private struct Unready: Sendable, CustomTestStringConvertible {
     func path() async throws {
         let directory = try TemporaryDirectory()
         let address = SocketAddress("unix:\(directory.path)/it", port: 0)
-        let listener = try SocketListener(SocketListenerInit(local: address))
+        let listener = try SocketListener(listenerOptions(.tcp, at: address))
         let prepared = try prepareTLS(.tls13)
-        let client = try Socket(SocketInit(remote: address))
+        let client = try makeClient(.tcp, to: address)
         let shaking = Task { [members = try upgradeMembers(.tls13)] in
             var members = members
             members.servername = "localhost"
@@ -152,7 +152,7 @@ private struct Unready: Sendable, CustomTestStringConvertible {
         try await server.startTLS(prepared)
         #expect(try await shaking.value.servername == "localhost")
         // Without a name there is nothing to verify, and nothing was changed.
-        let nameless = try Socket(SocketInit(remote: address))
+        let nameless = try makeClient(.tcp, to: address)
         let members = try upgradeMembers(.tls13)
         let error = await thrown { try await nameless.startTLS(members) }
         #expect(error?.code == .invalidTLSConfiguration)
@@ -313,9 +313,16 @@ private struct Unready: Sendable, CustomTestStringConvertible {
 
     @Test("the idle timeout rests during the handshake, and counts behind it")
     func idle() async throws {
-        let pair = try await UpgradePair(.tls13) { $0.idleTimeout = .seconds(1) }
-        _ = try await pair.start()
-        #expect(pair.client.connection.state.withLock { $0.establishDeadline } == nil)
+        let pair = try await UpgradePair(.tls13)
+        let shaking = Task { try await pair.client.startTLS(pair.members) }
+        let connection = pair.client.connection
+        await until { connection.state.withLock { $0.lifecycle.phase == .upgrading } }
+        connection.setIdleTimeout(.milliseconds(50))
+        await pass(.milliseconds(150))
+        #expect(connection.state.withLock { $0.lifecycle.phase == .upgrading })
+        // It may be gone before this side has read its last words.
+        _ = await thrown { try await pair.server.startTLS(pair.prepared) }
+        #expect(try await shaking.value.version == .tls13)
         #expect(await pair.client.closed.error?.code == .idleTimedOut)
     }
 
@@ -332,7 +339,7 @@ private struct Unready: Sendable, CustomTestStringConvertible {
                 ends.append(try await socket.read())
             }
         }
-        try await withSocket(SocketInit(remote: listener.localAddress)) { socket in
+        try await withSocket(clientOptions(.tcp, to: listener.localAddress)) { socket in
             try await socket.write(ask)
             _ = try await readExactly(goAhead.utf8.count, from: socket)
             try await socket.startTLS(try upgradeMembers(.tls13))
