@@ -42,6 +42,7 @@ peers=(
     "nginx-light|nginx|nginx-core|nginx-full|nginx-extras"
     "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
+    "tshark"                 # what it makes of a ClientHello
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"
