@@ -160,7 +160,7 @@ extension InteropTests {
                 }
             }
             // GREASE everywhere, and a message without extensions.
-            hellos.append(try hello(suites: [0x2a2a, 0x1301], [0x0a0a, 0, 0]))
+            hellos.append(try hello(suites: [0x2a2a, 0x1301], [0x0a, 0x0a, 0, 0]))
             hellos.append(try hello(suites: [4, 5, 10], nil))
             hellos.append(
                 try hello(
@@ -172,10 +172,6 @@ extension InteropTests {
         }
 
         /// A ClientHello of some suites and extensions.
-        private func hello(suites: [UInt16], _ extensions: [UInt16]?) throws -> ClientHello {
-            try hello(suites: suites, extensions?.flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] })
-        }
-
         private func hello(suites: [UInt16], _ extensions: [UInt8]?) throws -> ClientHello {
             var body: [UInt8] = [3, 3] + [UInt8](repeating: 7, count: 32) + [0]
             body +=
