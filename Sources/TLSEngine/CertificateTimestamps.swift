@@ -30,6 +30,7 @@ public struct CertificateTimestamp: Hashable, Sendable {
     /// - Parameters:
     ///   - bytes: The serialized timestamp.
     ///   - source: Where it was found.
+    /// - Throws: ``TLSError`` when it cannot be read.
     init(_ bytes: [UInt8], _ source: Source) throws(TLSError) {
         var reader = ByteReader(bytes)
         self.source = source

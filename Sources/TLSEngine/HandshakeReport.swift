@@ -70,8 +70,10 @@ public struct HandshakeReport: Sendable {
     /// session.
     public var revocationEvidence: RevocationEvidence?
 
-    /// The signed certificate timestamps that a server showed: of its certificate and staple, and of the
-    /// handshake where the policy asks for them. Nobody has verified them. None of a resumed session.
+    /// The signed certificate timestamps that a server showed; nobody has verified them.
+    ///
+    /// Those of its certificate and staple, and of the handshake where the policy asks for them. None of a
+    /// resumed session.
     public var certificateTimestamps: CertificateTimestamps
 
     /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had

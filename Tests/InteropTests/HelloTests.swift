@@ -14,6 +14,7 @@ enum CapturedHello {
     ///   - client: The client, which fails in the end.
     ///   - row: How it is set.
     /// - Returns: The records of its ClientHello.
+    /// - Throws: ``ForeignFailure`` when it said none.
     static func records(
         of client: some ForeignClient,
         _ row: HandshakeRow
