@@ -45,6 +45,7 @@ peers=(
     # Servers and clients of protocols that start TLS in the middle.
     "exim4-daemon-light|exim4-daemon-heavy"
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
+    "tshark"                 # what it makes of a ClientHello
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"

@@ -40,6 +40,8 @@ struct ForeignProgram: Sendable, Hashable {
         let versions = (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? []
         return versions.sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map { "\(parent)/\($0)/bin" }
     }()
+    /// Wireshark on the command line.
+    static let tshark = ForeignProgram("tshark")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =
