@@ -30,6 +30,7 @@ extension Connection {
             s.wasEstablished = true
             s.establishedAt = loop.now
             s.isStartingTLS = false
+            s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -196,6 +197,7 @@ extension Connection {
         let aftermath = state.withLock { s -> Aftermath? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()

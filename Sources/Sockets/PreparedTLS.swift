@@ -47,6 +47,9 @@ public final class PreparedTLS: Sendable {
     /// What is stapled, one value an identity, see ``SocketListener/staples``.
     public var staples: [StapleState] { current.stapleKeeper.states }
 
+    /// What its ticket keys are worth, see ``SocketListener/ticketKeys``.
+    public var ticketKeys: [TicketKeyState] { current.ticketKeeper.states }
+
     /// What happens from now on, in the events of a listener: handshakes that were done and that failed,
     /// reloads, refusals of `admit`.
     public var events: ListenerEvents {
@@ -85,8 +88,7 @@ public final class PreparedTLS: Sendable {
 
     /// Starts what runs beside the connections.
     private func start(_ tls: ListenerTLS) {
-        tls.stapleKeeper.start()
-        tls.watch?.start { [weak self, weak tls] in
+        tls.start { [weak self, weak tls] in
             guard let self, let tls else { return .over }
             return self.reloadFiles(of: tls)
         }
