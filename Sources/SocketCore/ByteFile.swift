@@ -44,31 +44,43 @@ package struct ByteFile: ~Copyable {
 
     /// Reads the next bytes into memory of the caller's.
     ///
-    /// - Parameter output: Receives 1...n bytes, or as many as there is room for.
-    /// - Returns: How many; 0 at the end of the file.
-    /// - Throws: read's failure, for example EISDIR for a directory.
+    /// - Parameter output: Has room for at least one.
+    /// - Returns: How many bytes were appended; 0 at the end of the file.
+    /// - Throws: read's failure.
     package mutating func read(
         into output: inout OutputSpan<UInt8>
     ) throws(SystemCallError) -> Int {
         let number = descriptor.rawValue
-        var failure: Errno?
         let result = unsafe output.withUnsafeMutableBufferPointer { buffer, count in
-            let rest = unsafe UnsafeMutableBufferPointer(rebasing: buffer[count...])
             while true {
-                let result = unsafe Glibc.read(number, rest.baseAddress, rest.count)
+                // The room behind what is initialised.
+                let room = unsafe UnsafeMutableRawBufferPointer(
+                    UnsafeMutableBufferPointer(rebasing: buffer[count...])
+                )
+                let result = unsafe Glibc.read(number, room.baseAddress, room.count)
                 guard result < 0 else {
                     count += result
                     return result
                 }
-                let error = Errno(rawValue: errno)
-                guard error == .interrupted else {
-                    failure = error
-                    return 0
-                }
+                let error = errno
+                guard Errno(rawValue: error) == .interrupted else { return -Int(error) }
             }
         }
-        if let failure { throw SystemCallError(failure, call: "read") }
+        guard result >= 0 else {
+            throw SystemCallError(Errno(rawValue: Int32(-result)), call: "read")
+        }
         return result
+    }
+
+    /// Overwrites bytes that must not stay behind in memory.
+    ///
+    /// - Parameter bytes: The only copy; empty afterwards.
+    package static func wipe(_ bytes: inout [UInt8]) {
+        unsafe bytes.withUnsafeMutableBytes { memory in
+            guard let start = memory.baseAddress else { return }
+            unsafe explicit_bzero(start, memory.count)
+        }
+        bytes = []
     }
 
     /// Reads a whole file.
@@ -89,7 +101,7 @@ package struct ByteFile: ~Copyable {
             guard !piece.isEmpty else { return contents }
             contents += piece
             guard contents.count <= limit else {
-                throw SystemCallError(Errno(rawValue: EFBIG), call: "read")
+                throw SystemCallError(.fileTooLarge, call: "read")
             }
         }
     }

@@ -28,6 +28,8 @@ extension Connection {
             // Over already: those who wait have been told.
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
+            s.establishedAt = loop.now
+            s.isStartingTLS = false
             s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
@@ -323,7 +325,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }

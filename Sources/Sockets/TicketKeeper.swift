@@ -155,5 +155,5 @@ extension TicketKeySource {
 
 extension SocketListener {
     /// What the listener's ticket keys are worth, one value a ``TicketKeySource``; empty without any.
-    public var ticketKeys: [TicketKeyState] { core.ticketKeeper?.states ?? [] }
+    public var ticketKeys: [TicketKeyState] { core.currentTLS?.ticketKeeper.states ?? [] }
 }

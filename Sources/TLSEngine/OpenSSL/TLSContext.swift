@@ -120,9 +120,11 @@ public final class TLSContext: Sendable {
         try builder.setAlgorithms()
         diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
+        if role == .server { try builder.setTLSARecords(trust) }
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
+        try builder.setTimestampRequest()
         try builder.setSessions(trust: trust)
         try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
