@@ -48,7 +48,10 @@ final class ListenerTLS: Sendable {
         self.watch = watch
         guard let earlier else { return }
         stapleKeeper.inherit(from: earlier.stapleKeeper)
-        guard keepsSessions else { return }
+        guard keepsSessions else {
+            try context.requireOtherSessions(than: earlier.context)
+            return
+        }
         do throws(TLSError) {
             try context.shareTicketKeys(with: earlier.context)
         } catch {

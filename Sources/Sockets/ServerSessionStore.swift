@@ -11,11 +11,13 @@ public protocol ServerSessionStore: Sendable {
     ///
     /// - Parameter id: Its number, 1...32 bytes of a client's saying.
     /// - Returns: The sealed session; nil when there is none, or none any more.
+    /// - Throws: What goes wrong: the handshake is a full one then, and the listener is told.
     func session(_ id: [UInt8]) async throws -> [UInt8]?
     /// Gives a session to one caller and forgets it: TLS 1.3 resumes one once.
     ///
     /// - Parameter id: Its number, 32 bytes of a client's saying.
     /// - Returns: The sealed session; nil when there is none, or none any more.
+    /// - Throws: What goes wrong: the handshake is a full one then, and the listener is told.
     func takeSession(_ id: [UInt8]) async throws -> [UInt8]?
     /// Keeps a session.
     ///
@@ -23,10 +25,12 @@ public protocol ServerSessionStore: Sendable {
     ///   - session: The sealed session, up to 64 KiB.
     ///   - id: Its number, 32 bytes.
     ///   - end: When it is of no use any more.
+    /// - Throws: What goes wrong, which the listener is told.
     func keepSession(_ session: [UInt8], _ id: [UInt8], until end: UnixTime) async throws
     /// Forgets a session, if it is there.
     ///
     /// - Parameter id: Its number.
+    /// - Throws: What goes wrong, which the listener is told.
     func forgetSession(_ id: [UInt8]) async throws
 }
 

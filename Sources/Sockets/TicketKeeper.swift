@@ -145,6 +145,30 @@ final class TicketKeeper: Sendable {
     }
 }
 
+extension TLSContext {
+    /// Refuses what would let the sessions of another configuration count: keys, or a store, that outlive
+    /// it.
+    func requireOtherSessions(than other: TLSContext) throws(SocketError) {
+        let theirs = [other] + (other.hosts?.all ?? [])
+        for context in [self] + (hosts?.all ?? []) {
+            let store = (context.companion as? ListenerCallbacks)?.sessionStore
+            for earlier in theirs {
+                let before = (earlier.companion as? ListenerCallbacks)?.sessionStore
+                let hasSameKeys =
+                    context.ticketKeys != nil && context.ticketKeys === earlier.ticketKeys
+                guard hasSameKeys || store != nil && store?.closures === before?.closures else {
+                    continue
+                }
+                throw SocketError(
+                    .invalidOption,
+                    detail: "sessions are not to count any more, and their keys or store stay",
+                    hint: "Replace the secret of ticketKeys, with drop-others, for the whole fleet"
+                )
+            }
+        }
+    }
+}
+
 extension TicketKeySource {
     /// The pause after another failure.
     func pause(afterFailures failures: Int) -> Duration {

@@ -54,6 +54,7 @@ import Testing
             try #require(here.secrets.count == 1)
             await listener.close()
         }
+        withExtendedLifetime(directory) {}
     }
 }
 

@@ -333,6 +333,30 @@ final class SecretStage: Sendable {
         await plain.close()
     }
 
+    @Test("a reload keeps the keys of its source, and cannot take back what the fleet has")
+    func reload() async throws {
+        for wire in Wire.secure {
+            let keys = try source(1)
+            let server = try Server(wire) { $0.ticketKeys = keys }
+            let session = try await server.connect(wire).info?.session
+            var members = try listenerOptions(wire).tls
+            members.ticketKeys = keys
+            try await server.listener.reload(members)
+            let next = try await server.connect(wire) { $0.session = session }
+            #expect(next.info?.resumed == true)
+            #expect(server.listener.ticketKeys.first?.nextAttempt != nil)
+            let refused = await thrown { [members] in
+                try await server.listener.reload(members, keepingSessions: false)
+            }
+            #expect(refused?.code == .invalidOption && refused?.hint != nil)
+            members.ticketKeys = try source(2)
+            try await server.listener.reload(members, keepingSessions: false)
+            let full = try await server.connect(wire) { $0.session = next.info?.session }
+            #expect(full.info?.resumed == false)
+            await server.listener.close()
+        }
+    }
+
     // MARK: Load
 
     @Test("keys rotate in the middle of handshakes, and none of them notices")

@@ -22,6 +22,8 @@ enum KeyDerivation {
     ///   - key: Of ``extract(_:salt:)`` or of this function.
     ///   - purpose: The info of the standard.
     ///   - count: Bytes, at most 8,160.
+    /// - Returns: The key.
+    /// - Throws: ``TLSError`` `.internalError`.
     static func expand(
         _ key: SecretBytes,
         _ purpose: String,

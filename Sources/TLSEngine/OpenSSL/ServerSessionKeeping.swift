@@ -8,7 +8,10 @@ extension SSLContextBuilder {
     func setSessionKeeping() throws(TLSError) {
         guard policy.decisions.contains(.session) else { return }
         guard role == .server else {
-            throw TLSError(.invalidPolicy, detail: "a client's sessions are its owner's in any case")
+            throw TLSError(
+                .invalidPolicy,
+                detail: "a client's sessions are its owner's in any case"
+            )
         }
         let context = unsafe handle.pointer
         // Tickets that carry the session would come before it.
@@ -77,7 +80,7 @@ extension ServerSessionChange {
     }
 }
 
-/// The sealed form of a session that somebody keeps:
+/// The sealed form of a session that somebody keeps.
 ///
 ///     "SWSV" | version 1 | key's identifier, 8 | nonce, 12 | ciphertext | tag, 16
 ///

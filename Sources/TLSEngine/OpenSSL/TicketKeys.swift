@@ -29,8 +29,10 @@ extension SSLContextBuilder {
     }
 }
 
-/// `SSL_CTX_set_tlsext_servername_callback` of a server with a key ring: has a connection give no tickets
-/// in TLS 1.3 that nothing could seal. In TLS 1.2 an empty one says so (RFC 5077 §3.3).
+/// `SSL_CTX_set_tlsext_servername_callback` of a server with a key ring.
+///
+/// Has a connection give no tickets in TLS 1.3 that nothing could seal. In TLS 1.2 an empty one says so
+/// (RFC 5077 §3.3).
 @c(sockets_withhold_tickets)
 private func withholdTickets(
     _ ssl: OpaquePointer?,
