@@ -290,7 +290,11 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         guard now < loop.seniorActivity.advanced(by: HandshakeGate.quietTime), s.debt > 0 else {
             return nil
         }
-        return .nanoseconds(Int64(s.debt / share) + 1)
+        let rest = Duration.nanoseconds(Int64(s.debt / share) + 1)
+        // Or it would be forgotten meanwhile who else is busy.
+        let end = now.advanced(by: rest + HandshakeGate.pressureLasts)
+        loop.pressedUntil = max(loop.pressedUntil, end)
+        return rest
     }
 
     /// Has the next turn of the loop look at the line.
