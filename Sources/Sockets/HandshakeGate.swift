@@ -278,7 +278,9 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// How long handshakes have to rest; nil for not at all. On the loop's thread.
+    /// How long handshakes have to rest; nil for not at all.
+    ///
+    /// On the loop's thread.
     private func rest(_ s: inout State, _ now: LoopInstant) -> Duration? {
         guard now < loop.pressedUntil else {
             s.debt = 0
