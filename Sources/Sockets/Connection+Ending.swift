@@ -29,6 +29,8 @@ extension Connection {
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
             s.establishedAt = loop.now
+            s.isStartingTLS = false
+            s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -195,6 +197,7 @@ extension Connection {
         let aftermath = state.withLock { s -> Aftermath? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
@@ -322,7 +325,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }

@@ -41,7 +41,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var descriptor: Int32 = -1
         var lifecycle: SocketState
         /// Whether the connection speaks TLS; the engine comes before the handshake.
-        let isTLS: Bool
+        var isTLS: Bool
         /// The last `recv` took all there was.
         var isDrained = false
         /// The last `send` was not taken whole.
@@ -135,6 +135,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var slot: HandshakeGate?
         /// The turn of the loop in which it became ready.
         var establishedAt = LoopInstant(nanoseconds: 0)
+        /// TLS was started on an open connection, and is not established yet.
+        var isStartingTLS = false
 
         var hasFailed: Bool { failure != nil }
 

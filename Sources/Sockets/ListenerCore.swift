@@ -107,8 +107,14 @@ final class ListenerCore: Sendable {
         localAddress = SocketAddress(bound)
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
-        try start(descriptor)
+        // Before the first client: it is to have a ticket.
         currentTLS?.start(for: self)
+        do throws(SocketError) {
+            try start(descriptor)
+        } catch {
+            currentTLS?.stop()
+            throw error
+        }
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {

@@ -15,6 +15,7 @@ final class ListenerTLS: Sendable {
     let context: TLSContext
     let decider: ListenerDecider?
     let stapleKeeper: StapleKeeper
+    let ticketKeeper: TicketKeeper
     /// Looks at the files; nil without any.
     let watch: FileWatch?
 
@@ -43,6 +44,7 @@ final class ListenerTLS: Sendable {
             after: keepsSessions ? earlier?.decider : nil
         )
         stapleKeeper = StapleKeeper(context)
+        ticketKeeper = TicketKeeper(context)
         self.members = members
         self.watch = watch
         guard let earlier else { return }
@@ -61,9 +63,17 @@ final class ListenerTLS: Sendable {
     }
 
     /// Starts what runs beside the connections.
-    func start(for core: ListenerCore) {
+    ///
+    /// - Parameter reload: Called when files have changed; must not hold this value.
+    func start(reloading reload: @escaping @Sendable () -> FileWatch.Outcome) {
+        ticketKeeper.start()
         stapleKeeper.start()
-        watch?.start { [weak core, weak self] in
+        watch?.start(reload)
+    }
+
+    /// Starts what runs beside a listener's connections.
+    func start(for core: ListenerCore) {
+        start { [weak core, weak self] in
             guard let core, let self else { return .over }
             return core.reloadFiles(of: self)
         }
@@ -72,6 +82,7 @@ final class ListenerTLS: Sendable {
     /// Ends what runs beside the connections.
     func stop() {
         stapleKeeper.stop()
+        ticketKeeper.stop()
         watch?.stop()
     }
 }
