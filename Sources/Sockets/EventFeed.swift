@@ -33,6 +33,7 @@ final class EventFeed<Event: Sendable>: Sendable {
     /// Begins to collect events for one consumer.
     ///
     /// - Parameter limit: The most that wait for it; the oldest go.
+    /// - Returns: What it takes them from; the feed forgets it when it goes.
     func subscribe(limit: Int) -> EventSubscription<Event> {
         let subscription = EventSubscription(feed: self, limit: limit)
         let isOver = state.withLock { s in

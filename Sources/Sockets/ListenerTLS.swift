@@ -27,6 +27,7 @@ final class ListenerTLS: Sendable {
     ///   - events: Where refusals show.
     ///   - earlier: What counted before; nil at the start.
     ///   - keepsSessions: Whether the sessions of that can be resumed.
+    /// - Throws: ``SocketError`` that says what is wrong.
     init(
         _ members: TLSSocketListenerInit,
         executor: (any TaskExecutor)?,
@@ -131,7 +132,13 @@ extension ListenerCore {
         }
     }
 
-    /// - Parameter expected: What must still count; nil replaces anything.
+    /// Puts something complete in place.
+    ///
+    /// - Parameters:
+    ///   - next: What counts from now on.
+    ///   - expected: What must still count; nil replaces anything.
+    ///   - cause: Shows in the event.
+    /// - Throws: ``SocketError`` `.closed`.
     private func swap(
         to next: ListenerTLS,
         ifStill expected: ListenerTLS?,
