@@ -129,6 +129,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Who is told of events; nil until somebody asks.
+        var watch: ConnectionWatch?
 
         var hasFailed: Bool { failure != nil }
 
@@ -169,9 +171,11 @@ final class Connection: ReadinessSource, @unchecked Sendable {
 
     deinit {
         // Only a loop that was shut down lets go of a connection that is still open.
-        state.withLock { s in
+        let watch = state.withLock { s in
             if s.descriptor >= 0 { s.closeDescriptor() }
+            return s.watch
         }
+        watch?.feed.finish()
     }
 
     /// Takes over a connected descriptor and has the loop watch it.
@@ -197,11 +201,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             }
             s.descriptor = number
             s.engine = engine.take()
+            s.watchEngine()
             // A server has nothing to say before the hello.
             s.mustFetch = role == .server
             s.local = local
             s.remoteAddress = remote
-            try? s.lifecycle.apply(.connected)
+            s.advance(.connected)
             // Under the lock: nobody can close the number, and have it used again, meanwhile.
             do throws(SystemCallError) {
                 try loop.register(self, descriptor: number)

@@ -13,6 +13,8 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     /// What happens here, for whoever wants to know.
     let events = EventFeed<ListenerEvent>()
+    /// Which connections come and go, for whoever wants to know.
+    let traffic = EventFeed<ListenerTraffic>()
     private let group: EventLoopGroup
     private let context: TLSContext?
     /// Keeps the staples fresh; nil without TLS.
@@ -45,6 +47,8 @@ final class ListenerCore: Sendable {
         var closing: [Waiter] = []
         /// It was told that all is over.
         var isSettled = false
+        /// Connections whose end is being told: the listener's own comes behind it.
+        var telling = 0
     }
 
     private enum Consumer {
@@ -150,6 +154,7 @@ final class ListenerCore: Sendable {
             allowHalfOpen: allowHalfOpen
         )
         guard register(connection) else { return }
+        traffic.publish(.came(from: SocketAddress(peer)))
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
@@ -221,6 +226,10 @@ final class ListenerCore: Sendable {
                 )
             }
             throw error
+        }
+        if traffic.isObserved {
+            let (timings, remote) = connection.state.withLock { s in (s.timings, s.remote) }
+            traffic.publish(.ready(timings, remote: remote ?? localAddress))
         }
         guard context != nil, events.isObserved else { return }
         let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
@@ -477,23 +486,33 @@ final class ListenerCore: Sendable {
     }
 
     private func forget(_ key: ObjectIdentifier) {
-        state.withLock { s in _ = s.alive.removeValue(forKey: key) }
+        let ended = state.withLock { s -> Connection? in
+            guard let ended = s.alive.removeValue(forKey: key), traffic.isObserved else {
+                return nil
+            }
+            s.telling += 1
+            return ended
+        }
+        if let ended {
+            traffic.publish(.went(ended.summary, remote: ended.remote ?? localAddress))
+            state.withLock { $0.telling -= 1 }
+        }
         settleIfOver()
     }
 
     private func settleIfOver() {
         let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
             guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
-            defer {
-                s.closing = []
-                s.isSettled = true
-            }
+            defer { s.closing = [] }
+            guard s.telling == 0 else { return (s.closing, nil) }
+            defer { s.isSettled = true }
             return (s.closing, s.isSettled ? nil : s.closeReason)
         }
         for waiter in closing { waiter.resume() }
         guard let reason else { return }
         events.publish(.closed(reason))
         events.finish()
+        traffic.finish()
     }
 
     func waitUntilClosed() async -> CloseReason {

@@ -71,6 +71,8 @@ public struct TLSEngine: ~Copyable {
     private(set) var deliberation: Deliberation?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
 
     /// Makes an engine.
     ///
@@ -136,6 +138,7 @@ public struct TLSEngine: ~Copyable {
         self.record = record
         self.deliberation = deliberation
         budget = PostHandshakeBudget(context.policy.limits)
+        if let watch { self.connection.tell(watch) }
     }
 
     /// Makes the place for the verdict on the peer; nil when it is not judged.
