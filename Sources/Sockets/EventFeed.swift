@@ -73,10 +73,14 @@ final class EventFeed<Event: Sendable>: Sendable {
 
     /// Forgets subscriptions that are gone.
     fileprivate func prune() {
-        state.withLock { s in
-            s.subscriptions.removeAll { $0.subscription == nil }
-            isWatched.store(!s.subscriptions.isEmpty, ordering: .relaxed)
+        // Let go only behind the lock: one whose last holder this is comes here again.
+        let rest = state.withLock { s in
+            let rest = s.subscriptions.compactMap(\.subscription)
+            s.subscriptions = rest.map { Weak(subscription: $0) }
+            isWatched.store(!rest.isEmpty, ordering: .relaxed)
+            return rest
         }
+        withExtendedLifetime(rest) {}
     }
 }
 
