@@ -184,9 +184,19 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "CMemoryGauge", path: "Tests/CMemoryGauge"),
+        // A process that tests of a fleet kill.
+        .executableTarget(
+            name: "FleetMember",
+            dependencies: ["Sockets"],
+            path: "Tests/FleetMember",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "SocketsTests",
-            dependencies: ["Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge"],
+            dependencies: [
+                "Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge", "FleetMember",
+                "ToolFixtures",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

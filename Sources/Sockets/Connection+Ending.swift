@@ -28,6 +28,9 @@ extension Connection {
             // Over already: those who wait have been told.
             guard s.advance(.established) else { return [] }
             s.wasEstablished = true
+            s.establishedAt = loop.now
+            s.isStartingTLS = false
+            s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -194,6 +197,7 @@ extension Connection {
         let aftermath = state.withLock { s -> Aftermath? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
             let phase = s.lifecycle.phase
@@ -326,7 +330,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }

@@ -86,7 +86,7 @@ extension Connection.Storage {
     mutating func tellEnd(_ reason: CloseReason, during phase: SocketState.Phase) {
         guard let watch, watch.feed.isObserved else { return }
         if case .timedOut(let error) = reason { watch.tell(.timedOut(error)) }
-        if isTLS, phase == .handshaking, let failure {
+        if isTLS || isStartingTLS, phase == .handshaking, let failure {
             let report = failure.report ?? engine?.report
             watch.tell(.handshakeFailed(failure.adding(report: report)))
         }
@@ -99,7 +99,7 @@ extension Connection.Storage {
         mutating get {
             guard closeReason == nil else { return [.closed(summary)] }
             var events: [ConnectionEvent] = []
-            if wasEstablished, let report = engine?.report {
+            if wasEstablished, let report = engine?.report, report.isComplete {
                 events.append(.handshakeDone(report, timings: timings))
             }
             if let state = publicState { events.append(.stateChanged(state)) }
@@ -111,7 +111,7 @@ extension Connection.Storage {
     fileprivate var publicState: ConnectionState? {
         switch lifecycle.phase {
         case .connecting: connectPhase == .resolving ? .resolving : .connecting
-        case .handshaking: isTLS ? .handshaking : nil
+        case .handshaking: isTLS || isStartingTLS ? .handshaking : nil
         case .open: .open
         case .readEnded: .readEnded
         case .writeEnded: .writeEnded

@@ -41,7 +41,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var descriptor: Int32 = -1
         var lifecycle: SocketState
         /// Whether the connection speaks TLS; the engine comes before the handshake.
-        let isTLS: Bool
+        var isTLS: Bool
         /// The last `recv` took all there was.
         var isDrained = false
         /// The last `send` was not taken whole.
@@ -129,6 +129,14 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Where it waits for its handshake's turn; nil once that has come.
+        var gate: HandshakeGate?
+        /// Where it has a slot, for the time of its handshake.
+        var slot: HandshakeGate?
+        /// The turn of the loop in which it became ready.
+        var establishedAt = LoopInstant(nanoseconds: 0)
+        /// TLS was started on an open connection, and is not established yet.
+        var isStartingTLS = false
         /// Who is told of events; nil until somebody asks.
         var watch: ConnectionWatch?
 
@@ -239,6 +247,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 return nil
             }
             s.isDrained = false
+            if loop.isPressed { noteSeniority(s.establishedAt) }
             return s.readTurn.takeWaiter()
         }
     }

@@ -137,17 +137,21 @@ struct ClientCallbacks: Hashable, Sendable {
 /// The closures of a listener's dictionary.
 struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
+    var admit: TLSCallback<AdmissionCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
     var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
     // Not asked by a handshake: see `StapleKeeper`.
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
+    var ticketKeys: TicketKeySource?
+    var sessionStore: ServerSessionKeeping?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
-        if chooseHost != nil { decisions.insert(.clientHello) }
+        if chooseHost != nil || admit != nil { decisions.insert(.clientHello) }
         if checkClientIdentity != nil { decisions.insert(.clientCertificate) }
+        if sessionStore != nil { decisions.insert(.session) }
         if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }

@@ -18,6 +18,7 @@ extension TLSContext {
         writer.append(Int64(diffieHellmanFloor.size))
         writer.append(UInt8(policy.requestsOCSPStaple ? 1 : 0))
         writer.append(Int64(policy.decisions.rawValue))
+        if policy.requestsCertificateTimestamps { writer.append(text: "timestamps") }
         for identity in identities { writer.append(bytes: identity.certificate.sha256Fingerprint) }
         trust.write(to: &writer)
         return OpenSSLLibrary.sha256(writer.bytes)
@@ -46,8 +47,17 @@ extension TrustPolicy {
         writer.append(UInt8(acceptsAnything == nil ? 0 : 1))
         writer.append(text: revocation.demand.rawValue)
         for list in revocation.lists { writer.append(bytes: list.sha256Fingerprint) }
+        write(tlsaRecords, to: &writer)
         guard let pins else { return writer.append(text: "no pins") }
         writer.append(text: pins.mode.rawValue)
         for pin in pins.pins { writer.append(text: pin.description) }
+    }
+
+    private func write(_ tlsa: TLSARecords?, to writer: inout FactsWriter) {
+        guard let tlsa else { return }
+        writer.append(text: "tlsa " + tlsa.fallback.rawValue)
+        writer.append(UInt8(tlsa.checksNameOfEndEntity ? 1 : 0))
+        writer.append(UInt32(clamping: tlsa.records.count))
+        for record in tlsa.records { writer.append(bytes: record.wireForm) }
     }
 }

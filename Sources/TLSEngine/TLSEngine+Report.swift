@@ -44,7 +44,9 @@ extension TLSEngine {
             ocspResponse: connection.ocspResponse,
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
+            certificateTimestamps: certificateTimestamps,
             pins: record?.pinVerdict,
+            tlsa: record?.tlsaVerdict,
             withheldSession: record?.withheld,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
@@ -53,6 +55,15 @@ extension TLSEngine {
             flights: facts.flights,
             tickets: connection.tickets,
             authentication: authentication
+        )
+    }
+
+    private var certificateTimestamps: CertificateTimestamps {
+        guard context.role == .client, !connection.isResumed else { return CertificateTimestamps() }
+        return CertificateTimestamps(
+            leaf: connection.peerChain.first,
+            response: connection.ocspResponse,
+            list: record?.timestampList
         )
     }
 
@@ -75,6 +86,16 @@ extension TLSEngine {
         }
         if context.trust.isPinned {
             words.append("the certificate is pinned: chain and name are not checked")
+        }
+        if let tlsa = context.trust.tlsaRecords {
+            if context.trust.activeTLSARecords.isEmpty {
+                words.append("no TLSA record can be used")
+            } else if record?.tlsaVerdict?.match?.usage == .daneEE {
+                words.append("a TLSA record names the certificate: chain and dates are not checked")
+                if !tlsa.checksNameOfEndEntity {
+                    words.append("a TLSA record names the certificate: the name is not checked")
+                }
+            }
         }
         return words
     }

@@ -12,17 +12,17 @@ extension Observation {
         case .connectTimedOut: (.timeout, .noConnection)
         case .handshakeTimedOut, .responseTimedOut, .idleTimedOut: (.timeout, .noHandshake)
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS:
             (tlsOutcome(of: error.tls), .noHandshake)
         case .peerReset:
             hasConnected ? (.closed, .noHandshake) : (.connectionFailed, .noConnection)
         case .connectionFailed, .addressInUse, .addressNotAvailable, .systemCallFailed,
-            .resourcesExhausted, .limitExceeded:
+            .resourcesExhausted, .limitExceeded, .notAdmitted:
             (.connectionFailed, .noConnection)
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS:
             (.invalid, .usage)
         case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed,
-            .dataCapExceeded:
+            .dataCapExceeded, .cannotStartTLS:
             (.internalError, .internalError)
         }
     }
