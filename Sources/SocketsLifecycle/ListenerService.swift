@@ -63,13 +63,7 @@ public struct ListenerService: Service {
     private func drainWhenAsked() async {
         // Throws when the task is cancelled: there is nothing to drain any more.
         guard (try? await gracefulShutdown()) != nil else { return }
-        await withTaskGroup { group in
-            group.addTask { await listener.close("the service shuts down") }
-            group.addTask { try? await Task.sleep(for: drain) }
-            await group.next()
-            // A close that is cancelled aborts what is left.
-            group.cancelAll()
-        }
+        await listener.close("the service shuts down", deadline: drain)
     }
 }
 #endif
