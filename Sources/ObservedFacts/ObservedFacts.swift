@@ -2,7 +2,7 @@
 // those have a name for it. No secrets, no data of the connection, no certificates; what a peer wrote
 // (a servername) is shortened and freed of characters that would make lines of their own.
 
-public import Sockets
+package import Sockets
 
 /// A fact's value.
 package enum ObservedValue: Hashable, Sendable {

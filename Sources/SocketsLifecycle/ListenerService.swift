@@ -56,7 +56,7 @@ public struct ListenerService: Service {
     /// - Throws: ``/Sockets/SocketError`` when the listener fails.
     public func run() async throws {
         // Cancelled when the listener is through.
-        async let draining: Void = drainWhenAsked()
+        async let _: Void = drainWhenAsked()
         try await listener.serve(maxConcurrent: maxConcurrent, onError: onError, handler)
     }
 
