@@ -103,7 +103,7 @@ public final class SocketMetrics: Sendable {
         case .refused(let refusal, _): count("refusals", ("reason", "\(refusal)".caseName))
         case .reloaded: count("reloads", ("result", "done"))
         case .reloadFailed: count("reloads", ("result", "failed"))
-        case .eventsDropped(let number): count("events.dropped", by: number)
+        case .eventsDropped(let number): count("events.dropped", by: UInt64(clamping: number))
         default: break
         }
     }
@@ -121,7 +121,7 @@ public final class SocketMetrics: Sendable {
             count(summary)
             if let alert = summary.alertSent { count(alert, "sent") }
             if let alert = summary.alertReceived { count(alert, "received") }
-        case .eventsDropped(let number): count("events.dropped", by: number)
+        case .eventsDropped(let number): count("events.dropped", by: UInt64(clamping: number))
         default: break
         }
     }
@@ -138,7 +138,7 @@ public final class SocketMetrics: Sendable {
         case .ticketSent: count("tickets", ("direction", "sent"))
         case .ticketReceived: count("tickets", ("direction", "received"))
         case .closed(let summary): count(summary)
-        case .eventsDropped(let number): count("events.dropped", by: number)
+        case .eventsDropped(let number): count("events.dropped", by: UInt64(clamping: number))
         default: break
         }
     }
@@ -178,7 +178,7 @@ public final class SocketMetrics: Sendable {
     private func count(
         _ name: String,
         _ own: (String, String)...,
-        by number: some BinaryInteger = 1
+        by number: UInt64 = 1
     ) {
         let series = Series(label: name, values: own.map(\.1))
         // The same handle each time: making one costs a look-up in the backend.
