@@ -115,7 +115,7 @@ public struct EventLogger: Sendable {
             }
         case .attemptFailed(let error):
             write(levels.refusal, "connection attempt failed", error.address) { $0.add(error) }
-        case .handshakeDone(let report):
+        case .handshakeDone(let report, _):
             write(levels.success, "handshake done", remote) { $0.add(report) }
         case .handshakeFailed(let error):
             write(levels.failure, "handshake failed", remote) { $0.add(error) }
