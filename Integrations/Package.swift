@@ -37,6 +37,7 @@ let package = Package(
                 .product(name: "TLSTestKit", package: "swift-sockets"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
         ),

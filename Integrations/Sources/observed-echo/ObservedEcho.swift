@@ -9,6 +9,7 @@ import SocketsLogging
 import SocketsMetrics
 import SocketsTracing
 import TLSTestKit
+import UnixSignals
 
 @main struct ObservedEcho {
     static func main() async throws {
