@@ -86,7 +86,7 @@ extension Connection.Storage {
     mutating func tellEnd(_ reason: CloseReason, during phase: SocketState.Phase) {
         guard let watch, watch.feed.isObserved else { return }
         if case .timedOut(let error) = reason { watch.tell(.timedOut(error)) }
-        if isTLS || isStartingTLS, phase == .handshaking, let failure {
+        if (isTLS && phase == .handshaking) || phase == .upgrading, let failure {
             let report = failure.report ?? engine?.report
             watch.tell(.handshakeFailed(failure.adding(report: report)))
         }
@@ -111,7 +111,8 @@ extension Connection.Storage {
     fileprivate var publicState: ConnectionState? {
         switch lifecycle.phase {
         case .connecting: connectPhase == .resolving ? .resolving : .connecting
-        case .handshaking: isTLS || isStartingTLS ? .handshaking : nil
+        case .handshaking: isTLS ? .handshaking : nil
+        case .upgrading: .handshaking
         case .open: .open
         case .readEnded: .readEnded
         case .writeEnded: .writeEnded
