@@ -52,7 +52,7 @@ extension Connection.Storage {
             countBurst(count)
             bytesReceived &+= UInt64(count)
             if idleTimeout != nil { lastActivity = EventLoop.readClock() }
-        case .end: try? lifecycle.apply(.peerEnded)
+        case .end: advance(.peerEnded)
         case .wait, .failed: break
         }
         return step

@@ -57,7 +57,7 @@ struct Connector: Sendable {
 
     /// Establishes a connection; what goes wrong ends it.
     func run(_ connection: Connection) async {
-        if case .name = endpoint { connection.state.withLock { $0.connectPhase = .resolving } }
+        if case .name = endpoint { connection.note(.resolving) }
         if let connectionTimeout {
             let deadline = EventLoop.readClock().advanced(by: connectionTimeout)
             connection.state.withLock { $0.establishDeadline = deadline }
@@ -98,7 +98,7 @@ struct Connector: Sendable {
         _ connection: Connection,
         to addresses: [NetworkAddress]
     ) async throws(SocketError) {
-        connection.state.withLock { $0.connectPhase = .connecting }
+        connection.note(.connecting)
         var failure = SocketError(.resolutionFailed, detail: "the name has no address")
         for address in addresses {
             let began = EventLoop.readClock()
@@ -124,6 +124,7 @@ struct Connector: Sendable {
                 return
             } catch {
                 failure = error
+                connection.state.withLock { $0.watch?.tell(.attemptFailed(error)) }
                 if error.category == .aborted { break }
             }
         }

@@ -73,6 +73,8 @@ public struct TLSEngine: ~Copyable {
     private(set) var outbox: SessionOutbox?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
 
     /// Makes an engine.
     ///
@@ -142,6 +144,7 @@ public struct TLSEngine: ~Copyable {
         outbox = SessionOutbox(context)
         if let outbox { connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
+        if let watch { self.connection.tell(watch) }
     }
 
     /// Makes the place for the verdict on the peer; nil when it is not judged.
