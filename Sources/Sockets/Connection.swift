@@ -129,6 +129,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Who waits for the client's certificate behind the handshake.
+        var lateRequest: LateRequest?
 
         var hasFailed: Bool { failure != nil }
 

@@ -86,6 +86,8 @@ public struct SocketError: Error, Sendable {
         case alreadyResponded
         /// The sending side was ended before, or belongs to the body.
         case writeAfterEnd
+        /// The connection's TLS does not have what was asked for, see ``SocketError/tls``; it goes on.
+        case tlsUnavailable
 
         /// The body's source threw.
         case bodyFailed
@@ -164,7 +166,7 @@ public struct SocketError: Error, Sendable {
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS,
-            .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed:
+            .locked, .alreadyResponded, .writeAfterEnd, .tlsUnavailable, .bodyFailed:
             .misuse
         case .dataCapExceeded, .resourcesExhausted, .limitExceeded: .resource
         }
@@ -274,6 +276,7 @@ extension SocketError.Code {
         case .locked: "the socket's stream is taken"
         case .alreadyResponded: "respondWith was called before"
         case .writeAfterEnd: "the sending side has ended"
+        case .tlsUnavailable: "the connection's TLS does not have this"
         case .bodyFailed: "the body's source failed"
         case .dataCapExceeded: "the consumer fell behind by more than its cap"
         case .resourcesExhausted: "no descriptor or memory is left"

@@ -195,6 +195,14 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ocspIssuer }
         set { callbacks.ocspIssuer = newValue }
     }
+    /// Gets the secrets of connections, by which **whoever has them decrypts everything**; nil, none, by
+    /// default. Virtual hosts with TLS members of their own have a log of their own.
+    public var keyLog: TLSKeyLog?
+    /// Whether ``Socket/requestClientCertificate(required:)`` may ask clients behind the handshake, whom
+    /// ``trust`` judges (RFC 8446 §4.6.2); false by default.
+    ///
+    /// Not together with ``checkClientIdentity``: decide by what the request gives.
+    public var postHandshakeAuthentication = false
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -240,6 +248,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.sessionIDContext = host.map { sessionIDContext + "\n" + $0 } ?? sessionIDContext
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
+            policy.keyLog = keyLog
+            policy.postHandshakeAuthentication = postHandshakeAuthentication
         }
         do throws(TLSError) {
             return try TLSContext(

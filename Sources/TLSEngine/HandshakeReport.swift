@@ -90,6 +90,8 @@ public struct HandshakeReport: Sendable {
     public var tickets: [TicketFacts]
     /// What the two sides proved themselves by; nil until the handshake is complete.
     public var authentication: HandshakeAuthentication?
+    /// How often each side took a new key behind the handshake.
+    public var keyUpdates = KeyUpdateFacts()
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

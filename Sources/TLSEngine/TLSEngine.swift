@@ -71,6 +71,8 @@ public struct TLSEngine: ~Copyable {
     private(set) var deliberation: Deliberation?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
+    /// How often the client was asked for its certificate behind the handshake.
+    var certificateRequests: UInt32 = 0
 
     /// Makes an engine.
     ///
@@ -144,9 +146,7 @@ public struct TLSEngine: ~Copyable {
         _ expected: ServerName?,
         _ deliberation: Deliberation?
     ) -> VerificationRecord? {
-        guard context.role == .client || context.policy.clientAuthentication != .none else {
-            return nil
-        }
+        guard context.role == .client || context.policy.judgesClients else { return nil }
         let record = VerificationRecord(
             trust: context.trust,
             hasAnchors: context.hasAnchors,
@@ -251,6 +251,7 @@ public struct TLSEngine: ~Copyable {
             TLSEngine.decrypt(&$0, into: &plaintext, budget: &spent)
         }
         budget = spent
+        if connection.isPeerKeySpent { askForNewKey(&output) }
         let hasReceived = plaintext.count > before
         if hasReceived { hasReceivedData = true }
         guard !budget.isExceeded else {
@@ -313,6 +314,7 @@ public struct TLSEngine: ~Copyable {
         producing output: inout OutputSpan<UInt8>
     ) -> Progress? {
         guard state.canSend else { return nil }
+        if connection.isKeySpent { renewKey() }
         var sent = 0
         let (outcome, _) = withWindows(Span(), &output) { connection in
             unsafe plaintext.withUnsafeBufferPointer { buffer in
@@ -496,6 +498,7 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        connection.beginCounting(limit: context.policy.limits.recordsPerKey)
         var keyProblem: TLSError?
         if deliberation != nil {
             keyProblem = settlePresharedKeys()
@@ -561,6 +564,9 @@ public struct TLSEngine: ~Copyable {
         let isEarly = state.phase == .idle || state.phase == .handshaking
         return TLSError(isEarly ? .handshakeIncomplete : .engineClosed, phase: phase)
     }
+
+    /// The peer was asked for a KeyUpdate, which will not count against it.
+    mutating func expectKeyUpdate() { budget.expect() }
 
     mutating func fail(with known: TLSError? = nil) -> TLSError {
         let error = known ?? classify(ErrorQueue.drain(), hasReceivedData: hasReceivedData)

@@ -120,6 +120,10 @@ public struct TLSError: Error, Sendable {
         /// An OCSP response that this side was to staple does not count, see
         /// ``TLSError/verification``.
         case invalidOCSPResponse
+        /// Keying material was asked for with a label, context or count out of its range.
+        case invalidExport
+        /// The connection's version, or what its handshake agreed on, does not have what was asked for.
+        case featureUnavailable
     }
 
     /// What happened.
@@ -166,14 +170,15 @@ public struct TLSError: Error, Sendable {
         case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication,
             .presharedKeyUnused, .presharedKeyUnknown, .presharedKeyMismatch:
             .policy
-        case .noSharedParameters, .noApplicationProtocol, .unknownServername: .incompatible
+        case .noSharedParameters, .noApplicationProtocol, .unknownServername, .featureUnavailable:
+            .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
+            .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -264,6 +269,8 @@ extension TLSError.Code {
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
+        case .invalidExport: "keying material cannot be asked for like this"
+        case .featureUnavailable: "the connection does not have this"
         }
     }
 }

@@ -25,7 +25,7 @@ enum StepOutcome {
 struct SSLConnection: ~Copyable {
     // Safe: both live until deinit; OpenSSL frees the transport with the SSL.
     let ssl: OpaquePointer
-    private let transport: UnsafeMutablePointer<ctls_transport>
+    let transport: UnsafeMutablePointer<ctls_transport>
     /// Small inputs since the last large one, or since the buffers were given back; up to
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0

@@ -99,12 +99,13 @@ public final class TLSContext: Sendable {
         let handle = unsafe SSLContextHandle(owning: pointer)
         let builder = SSLContextBuilder(handle: handle, role: role, policy: policy)
         try builder.checkNumbers()
+        try TLSEngine.checkLateAuthentication(policy)
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
         diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
-        let judges = role == .client || policy.clientAuthentication != .none
+        let judges = role == .client || policy.judgesClients
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
