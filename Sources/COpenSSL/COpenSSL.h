@@ -33,6 +33,9 @@ static inline int cssl_ctx_set_max_proto_version(SSL_CTX *ctx, int version) {
 static inline long cssl_ctx_set_session_cache_mode(SSL_CTX *ctx, long mode) {
     return SSL_CTX_set_session_cache_mode(ctx, mode);
 }
+static inline long cssl_ctx_set_session_cache_size(SSL_CTX *ctx, long count) {
+    return SSL_CTX_sess_set_cache_size(ctx, count);
+}
 static inline int cssl_ctx_set1_groups_list(SSL_CTX *ctx, const char *list) {
     return (int)SSL_CTX_set1_groups_list(ctx, list);
 }

@@ -219,6 +219,7 @@ extension Connection {
             case .failed: throw conclude()
             case .wait: _ = try await wait(.read, .wait)
             case .decide: await decide()
+            case .early: await answerEarlyData()
             }
         }
     }
@@ -396,6 +397,8 @@ extension Connection.Storage {
         case wait
         /// The engine asks something.
         case decide
+        /// Early data came, and there is somebody to answer it.
+        case early
         /// ``Connection/Storage/failure`` tells.
         case failed
     }
@@ -444,6 +447,7 @@ extension Connection.Storage {
                 return .done
             }
             if progress.wants == .decision { return .decide }
+            if earlyAnswer != nil, engine?.hasFreshEarlyData() == true { return .early }
         }
     }
 }

@@ -131,6 +131,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var openQuestion: OpenQuestion?
         /// Who waits for the client's certificate behind the handshake.
         var lateRequest: LateRequest?
+        /// Answers early data before the handshake is complete.
+        var earlyAnswer: EarlyDataCallback?
 
         var hasFailed: Bool { failure != nil }
 

@@ -15,6 +15,8 @@ struct Connector: Sendable {
     let remoteName: String
     let servername: String?
     let session: TLSSession?
+    /// What may be sent before the server has answered.
+    let earlyData: [UInt8]?
     let peer: SessionPeer
     let limits: SocketLimits
     let connectionTimeout: Duration?
@@ -58,6 +60,7 @@ struct Connector: Sendable {
             session = try options.tls.resumption()
             decider = ClientDecider(options.tls)
         }
+        earlyData = session == nil ? nil : options.body?.earlyData
         peer = SessionPeer(options.remote.address, port: options.remote.port)
         remoteName = options.remote.address
         servername = options.tls.servername
@@ -160,13 +163,15 @@ struct Connector: Sendable {
         // A path is no name; what to verify then comes from the servername or the trust policy.
         let name = remoteName.hasPrefix("unix:") ? nil : remoteName
         do throws(TLSError) {
-            return try TLSEngine(
+            var engine = try TLSEngine(
                 context,
                 remoteName: name,
                 servername: servername,
                 resuming: session,
                 peer: peer
             )
+            if let earlyData { _ = engine.offerEarlyData(earlyData) }
+            return engine
         } catch {
             throw .configuration(error)
         }

@@ -16,6 +16,7 @@ final class ListenerCore: Sendable {
     /// Keeps the staples fresh; nil without TLS.
     let stapleKeeper: StapleKeeper?
     private let decider: TLSDecider?
+    private let earlyAnswer: EarlyDataCallback?
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
@@ -62,9 +63,11 @@ final class ListenerCore: Sendable {
             }
             context = nil
             decider = nil
+            earlyAnswer = nil
         case .tls:
             context = try options.tls.context()
             decider = ListenerDecider(options.tls, executor: options.executor)
+            earlyAnswer = options.tls.answerEarlyData
         }
         stapleKeeper = context.map(StapleKeeper.init)
         self.options = try SocketOptions(
@@ -168,6 +171,7 @@ final class ListenerCore: Sendable {
         let key = ObjectIdentifier(connection)
         connection.state.withLock { s in
             s.decider = decider
+            if let earlyAnswer { s.earlyAnswer = earlyAnswer }
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key) }

@@ -77,6 +77,19 @@ extension Socket {
         return info
     }
 
+    /// Takes what the client of a listener sent as early data (RFC 8446 §2.3): the beginning of what it
+    /// says, which `read` goes on with; empty for none, and the second time.
+    ///
+    /// Only a listener with ``TLSSocketListenerInit/acceptsEarlyData`` has any. It reached this listener
+    /// once, but may have reached others, or reach them later: act on it only if that may be done twice.
+    public func takeEarlyData() -> [UInt8] {
+        connection.state.withLock { s in
+            guard s.wasEstablished, let bytes = s.engine?.takeEarlyData() else { return [] }
+            s.bytesReceived &+= UInt64(bytes.count)
+            return bytes
+        }
+    }
+
     private func askEngine<Value: Sendable>(
         _ question: @Sendable (borrowing TLSEngine) throws(TLSError) -> Value
     ) throws(SocketError) -> Value {

@@ -203,6 +203,19 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     ///
     /// Not together with ``checkClientIdentity``: decide by what the request gives.
     public var postHandshakeAuthentication = false
+    /// Whether early data is taken, which a client sends before it has proved to be there: **somebody may
+    /// send it again** to another server; false by default.
+    ///
+    /// It is given by ``Socket/takeEarlyData()`` and never read as other data, so handlers have to ask for
+    /// it. Each session's is taken once; see ``TLSLimits/earlyDataBytes``. Not with client certificates,
+    /// decisions or virtual hosts.
+    public var acceptsEarlyData = false
+    /// Answers early data before the handshake is complete; nil leaves it to handlers. Of no meaning
+    /// without ``acceptsEarlyData``.
+    public var answerEarlyData: EarlyDataCallback? {
+        get { callbacks.answerEarlyData?.function }
+        set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -250,6 +263,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.limits = limits
             policy.keyLog = keyLog
             policy.postHandshakeAuthentication = postHandshakeAuthentication
+            policy.acceptsEarlyData = acceptsEarlyData
         }
         do throws(TLSError) {
             return try TLSContext(

@@ -92,6 +92,8 @@ public struct HandshakeReport: Sendable {
     public var authentication: HandshakeAuthentication?
     /// How often each side took a new key behind the handshake.
     public var keyUpdates = KeyUpdateFacts()
+    /// What became of early data; nil when none was sent.
+    public var earlyData: EarlyDataFacts?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

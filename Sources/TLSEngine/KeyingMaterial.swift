@@ -80,7 +80,8 @@ extension TLSEngine {
         guard connection.version == .tls13 || seed <= KeyingMaterial.seedMax else {
             throw TLSError(
                 .invalidExport,
-                detail: "label and context have more than \(KeyingMaterial.seedMax) bytes in TLS 1.2"
+                detail:
+                    "label and context have more than \(KeyingMaterial.seedMax) bytes in TLS 1.2"
             )
         }
         guard

@@ -53,7 +53,8 @@ extension TLSEngine {
             flights: facts.flights,
             tickets: connection.tickets,
             authentication: authentication,
-            keyUpdates: connection.keyUpdates
+            keyUpdates: connection.keyUpdates,
+            earlyData: earlyDataFacts
         )
     }
 

@@ -73,6 +73,8 @@ public struct TLSEngine: ~Copyable {
     var provenBy: HandshakeAuthentication?
     /// How often the client was asked for its certificate behind the handshake.
     var certificateRequests: UInt32 = 0
+    /// The early data; nil where there is none to send, or to take.
+    var early: EarlyExchange?
 
     /// Makes an engine.
     ///
@@ -116,7 +118,10 @@ public struct TLSEngine: ~Copyable {
         self.connection = connection
         self.deliberation = deliberation
         budget = PostHandshakeBudget(context.policy.limits)
-        guard context.role == .client else { return }
+        guard context.role == .client else {
+            if context.policy.acceptsEarlyData { early = EarlyExchange() }
+            return
+        }
         record?.sessionPeer = peer ?? remoteName.map { SessionPeer($0, port: 0) }
         if let session { prepareOffer(of: session, sent: sent?.text) }
     }
@@ -182,7 +187,15 @@ public struct TLSEngine: ~Copyable {
             return try deliberate(consuming: ciphertext, producing: &output)
         }
         if record?.offered != nil { spendOffer() }
-        let (outcome, consumed) = try takeHandshake(ciphertext, &output)
+        var consumed = 0
+        if let early, let wants = try exchangeEarlyData(early, ciphertext, &output, &consumed) {
+            return Progress(consumed: consumed, wants: wants)
+        }
+        let (outcome, taken) = try takeHandshake(
+            ciphertext.extracting(consumed..<ciphertext.count),
+            &output
+        )
+        consumed += taken
         switch outcome {
         case .done:
             try completeHandshake(&output)
@@ -499,6 +512,7 @@ public struct TLSEngine: ~Copyable {
         hasCompleted = true
         connection.endHandshake()
         connection.beginCounting(limit: context.policy.limits.recordsPerKey)
+        if early != nil { settleEarlyData() }
         var keyProblem: TLSError?
         if deliberation != nil {
             keyProblem = settlePresharedKeys()

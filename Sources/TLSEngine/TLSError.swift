@@ -178,7 +178,8 @@ public struct TLSError: Error, Sendable {
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
+            .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused,
+            .presharedKeyMissing:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }

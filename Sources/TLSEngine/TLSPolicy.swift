@@ -82,6 +82,12 @@ public struct TLSPolicy: Hashable, Sendable {
     ///
     /// A client offers to answer, with its identity; a server may ask, and judges by its trust policy.
     public var postHandshakeAuthentication = false
+    /// Whether a server takes early data, which **may be a recorded one that somebody sends again** to
+    /// another server; false by default.
+    ///
+    /// It keeps its sessions itself then, and takes each one's early data once. Not with client
+    /// certificates, decisions or virtual hosts.
+    public var acceptsEarlyData = false
 
     /// Makes the default policy.
     public init() {}
@@ -139,6 +145,12 @@ public struct TLSLimits: Hashable, Sendable {
     /// 2^24.5 full records, AES-CCM for 2^23, and ChaCha20-Poly1305 for more than can be numbered; one call
     /// of the engine may send more before it looks.
     public var recordsPerKey = 1 << 23
+    /// Bytes of early data that a client sends, and that a server takes, where it takes any; 16 KiB by
+    /// default.
+    public var earlyDataBytes = 16384
+    /// Sessions that a server which takes early data keeps, of some KiB each; 4,096 by default. The
+    /// oldest go.
+    public var earlyDataSessions = 4096
 
     /// Makes the default limits.
     public init() {}

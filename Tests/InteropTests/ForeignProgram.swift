@@ -26,6 +26,7 @@ struct ForeignProgram: Sendable, Hashable {
     static let node = ForeignProgram("node")
     static let python = ForeignProgram("python3")
     static let java = ForeignProgram("java")
+    static let tshark = ForeignProgram("tshark")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =

@@ -46,6 +46,11 @@ enum InteropDocument {
             "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
             "  staple none.",
             "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
+            "- *Key log*: a capture shows its data with the log, and nothing without.",
+            "- *Keying material*: both sides derive the same; with Python tls-unique is compared.",
+            "- *New keys*: ours are taken, and the peer's come when it is asked for them.",
+            "- *Late certificates*: the client's comes behind the handshake, or it is refused.",
+            "- *Early data*: of a resumed session it is taken, and of the same session again not.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

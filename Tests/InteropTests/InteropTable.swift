@@ -31,6 +31,11 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
+    case keyLog = "Key log"
+    case facts = "Keying material"
+    case keyUpdates = "New keys"
+    case lateCertificates = "Late certificates"
+    case earlyData = "Early data"
     case other = "Its own"
 }
 
@@ -89,6 +94,7 @@ struct InteropLine: Sendable {
                 staples,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once],
+                [.facts: once, .keyUpdates: 1, .lateCertificates: 1, .earlyData: 1],
                 keys
             ),
             InteropLine(
@@ -109,9 +115,10 @@ struct InteropLine: Sendable {
                 [.cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count, .resumption: 2 * once],
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once, .keyUpdates: 1],
                 keys
             ),
+            InteropLine("tshark", .client, [.keyLog: once]),
         ] + scripted(.client) + [
             InteropLine(
                 "openssl s_client",
@@ -122,19 +129,29 @@ struct InteropLine: Sendable {
                 staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
+                [.facts: once, .keyUpdates: 1, .lateCertificates: 3, .earlyData: 2],
                 keys
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
+            InteropLine(
+                "curl",
+                .listener,
+                handshakes,
+                data,
+                [.cut: once, .lateCertificates: 1],
+                hosts,
+                staples
+            ),
             InteropLine(
                 "gnutls-cli",
                 .listener,
                 handshakes,
                 data,
-                [.halfClose: once, .cut: once, .resumption: 2 * once],
+                [.halfClose: once, .cut: once, .resumption: 2 * once, .facts: once],
                 hosts,
                 staples,
                 keys
             ),
+            InteropLine("tshark", .listener, [.keyLog: once]),
         ] + scripted(.listener)
 
     private static func scripted(_ side: Side) -> [InteropLine] {
@@ -148,7 +165,9 @@ struct InteropLine: Sendable {
                 side == .client ? pins : [:],
                 $0 == .node ? [.resumption: once] : [:],
                 $0 == .node ? keys : [:],
-                $0 == .node ? staples : [:]
+                $0 == .node ? staples : [:],
+                $0 == .node ? [.facts: once] : [:],
+                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:]
             )
         }
     }

@@ -44,7 +44,7 @@ final class RowTally: Sendable {
             }
         }
         // Each program has rows of this kind.
-        let isWhole = InteropLine.all.allSatisfy { line in
+        let isWhole = InteropLine.all.filter { $0.counts[.negotiation] != nil }.allSatisfy { line in
             let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
             return counts[cell] != nil
         }

@@ -30,7 +30,10 @@ struct LateAuthenticationTests {
         return pair
     }
 
-    @Test("a client that offers it shows its certificate when it is asked", arguments: [1, 100_000])
+    @Test(
+        "a client that offers it shows its certificate when it is asked",
+        arguments: [1, 100_000]
+    )
     func shown(_ chunk: Int) throws {
         let pair = try opened(identity: fixtures.clientIdentity)
         pair.chunk = chunk

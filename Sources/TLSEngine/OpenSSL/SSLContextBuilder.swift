@@ -24,6 +24,8 @@ struct SSLContextBuilder {
             ("presharedKeyIdentityBytes", limits.presharedKeyIdentityBytes, 1...65535),
             ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
             ("recordsPerKey", limits.recordsPerKey, 1...Int.max),
+            ("earlyDataBytes", limits.earlyDataBytes, 1...Int(Int32.max)),
+            ("earlyDataSessions", limits.earlyDataSessions, 1...Int(Int32.max)),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(

@@ -110,6 +110,7 @@ public final class TLSContext: Sendable {
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setSessions(trust: trust)
         try builder.setDecisions(hosts: hosts)
+        try builder.setEarlyData(hosts: hosts)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples
