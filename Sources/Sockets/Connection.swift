@@ -133,6 +133,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var lateRequest: LateRequest?
         /// Answers early data before the handshake is complete.
         var earlyAnswer: EarlyDataCallback?
+        /// Where it waits for its handshake's turn; nil once that has come.
+        var gate: HandshakeGate?
+        /// Where it has a slot, for the time of its handshake.
+        var slot: HandshakeGate?
+        /// The turn of the loop in which it became ready.
+        var establishedAt = LoopInstant(nanoseconds: 0)
 
         var hasFailed: Bool { failure != nil }
 
@@ -238,6 +244,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 return nil
             }
             s.isDrained = false
+            if loop.isPressed { noteSeniority(s.establishedAt) }
             return s.readTurn.takeWaiter()
         }
     }
