@@ -70,7 +70,7 @@ extension Connection {
     /// Returns when the handshake can go on.
     func answerEarlyData() async {
         let open = OpenQuestion()
-        typealias Asked = (EarlyDataCallback, [UInt8], SocketAddress)
+        typealias Asked = (EarlyAnswerCallback, [UInt8], SocketAddress)
         let asked = state.withLock { s -> Asked? in
             guard s.failure == nil, let answer = s.earlyAnswer, let bytes = s.engine?.earlyData
             else { return nil }

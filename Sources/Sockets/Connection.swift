@@ -132,7 +132,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         /// Who waits for the client's certificate behind the handshake.
         var lateRequest: LateRequest?
         /// Answers early data before the handshake is complete.
-        var earlyAnswer: EarlyDataCallback?
+        var earlyAnswer: EarlyAnswerCallback?
         /// Where it waits for its handshake's turn; nil once that has come.
         var gate: HandshakeGate?
         /// Where it has a slot, for the time of its handshake.

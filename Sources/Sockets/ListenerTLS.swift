@@ -15,7 +15,7 @@ final class ListenerTLS: Sendable {
     let context: TLSContext
     let decider: ListenerDecider?
     /// Answers early data; its sessions are the context's own, and end with it.
-    let earlyAnswer: EarlyDataCallback?
+    let earlyAnswer: EarlyAnswerCallback?
     let stapleKeeper: StapleKeeper
     /// Looks at the files; nil without any.
     let watch: FileWatch?

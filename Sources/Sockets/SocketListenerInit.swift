@@ -224,7 +224,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var acceptsEarlyData = false
     /// Answers early data before the handshake is complete; nil leaves it to handlers. Of no meaning
     /// without ``acceptsEarlyData``.
-    public var answerEarlyData: EarlyDataCallback? {
+    public var answerEarlyData: EarlyAnswerCallback? {
         get { callbacks.answerEarlyData?.function }
         set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }
     }

@@ -124,7 +124,7 @@ struct TLSCallback<Function: Sendable>: Hashable, Sendable {
 ///
 /// - Returns: The answer, behind which the data counts as taken; nil waits for more of it, or leaves it to
 ///   ``Socket/takeEarlyData()`` behind the handshake.
-public typealias EarlyDataCallback =
+public typealias EarlyAnswerCallback =
     @Sendable (_ data: [UInt8], _ remote: SocketAddress) async -> [UInt8]?
 
 /// The closures of a client's dictionary.
@@ -152,7 +152,7 @@ struct ListenerCallbacks: Hashable, Sendable {
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
     var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
     // Not asked by a handshake: see `StapleKeeper`.
-    var answerEarlyData: TLSCallback<EarlyDataCallback>?
+    var answerEarlyData: TLSCallback<EarlyAnswerCallback>?
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
 

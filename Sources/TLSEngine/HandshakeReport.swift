@@ -96,7 +96,7 @@ public struct HandshakeReport: Sendable {
     /// How often each side took a new key behind the handshake.
     public var keyUpdates = KeyUpdateFacts()
     /// What became of early data; nil when none was sent.
-    public var earlyData: EarlyDataFacts?
+    public var earlyData: EarlyTransfer?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

@@ -121,3 +121,29 @@ extension TLSEngine {
         }
     }
 }
+
+extension TLSEngine {
+    // MARK: Failures of the engine's own
+
+    var closedDuringHandshake: TLSError {
+        let detail = "the peer said close_notify"
+        return TLSError(.closedDuringHandshake, phase: phase, detail: detail)
+    }
+
+    var tooManyMessages: TLSError {
+        TLSError(
+            .protocolViolation,
+            phase: phase,
+            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
+        )
+    }
+
+    var floodError: TLSError {
+        TLSError(
+            .tooManyPostHandshakeMessages,
+            phase: .open,
+            detail:
+                "the limit is \(context.policy.limits.postHandshakeMessages) a minute, and more with much application data"
+        )
+    }
+}

@@ -264,7 +264,7 @@ public struct TLSEngine: ~Copyable {
             TLSEngine.decrypt(&$0, into: &plaintext, budget: &spent)
         }
         budget = spent
-        if connection.isPeerKeySpent { askForNewKey(&output) }
+        if connection.isPeerKeySpent, outcome != .failed { askForNewKey(&output) }
         let hasReceived = plaintext.count > before
         if hasReceived { hasReceivedData = true }
         guard !budget.isExceeded else {
@@ -299,7 +299,13 @@ public struct TLSEngine: ~Copyable {
         guard state.canReceive else { return (0, true) }
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.peek() }
         budget.note(connection.messagesReceived)
-        if outcome == .failed { _ = fail() }
+        if outcome == .failed {
+            _ = fail()
+        } else if budget.isExceeded {
+            _ = withWindows(Span(), &output) { $0.refuseMessages() }
+            _ = fail(with: floodError)
+            return (consumed, true)
+        }
         return (consumed, outcome != .wantsInput || connection.hasPendingInput)
     }
 
@@ -536,27 +542,6 @@ public struct TLSEngine: ~Copyable {
         // in good order at least.
         _ = withWindows(Span(), &output) { $0.shutdown() }
         throw fail(with: problem)
-    }
-
-    var closedDuringHandshake: TLSError {
-        let detail = "the peer said close_notify"
-        return TLSError(.closedDuringHandshake, phase: phase, detail: detail)
-    }
-
-    private var tooManyMessages: TLSError {
-        TLSError(
-            .protocolViolation,
-            phase: phase,
-            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
-        )
-    }
-
-    private var floodError: TLSError {
-        TLSError(
-            .tooManyPostHandshakeMessages,
-            phase: .open,
-            detail: "the limit is \(budget.limit) a minute, and more with much application data"
-        )
     }
 
     private mutating func apply(_ event: EngineState.Event) throws(TLSError) {

@@ -206,7 +206,7 @@ extension InteropTests.OpenSSLServerTests {
             }
             _ = try await second.ready
             #expect(
-                second.info?.report?.earlyData == EarlyDataFacts(bytes: 15, isAccepted: true)
+                second.info?.report?.earlyData == EarlyTransfer(bytes: 15, isAccepted: true)
             )
             try await process.wait(forText: "early question")
             #expect(try await process.wait().text.contains("Early data received"))

@@ -6,7 +6,7 @@ import TLSTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))
-struct EarlyDataTests {
+struct EarlyTransferTests {
     let fixtures: Fixtures
     init() throws { fixtures = try Fixtures.shared() }
 
@@ -50,7 +50,7 @@ struct EarlyDataTests {
         let (pair, offered) = try resuming(session, client, server, pattern(count))
         #expect(offered == count)
         try pair.handshake(chunk: chunk)
-        let facts = EarlyDataFacts(bytes: count, isAccepted: true)
+        let facts = EarlyTransfer(bytes: count, isAccepted: true)
         #expect(pair.facts(.client).report.earlyData == facts)
         #expect(pair.facts(.server).report.earlyData == facts)
         #expect(pair.facts(.server).report.isResumed)
@@ -152,13 +152,28 @@ struct EarlyDataTests {
             let (pair, offered) = try resuming(session, client, other, pattern(3000))
             #expect(offered == 3000)
             try pair.handshake()
-            let facts = EarlyDataFacts(bytes: 3000, isAccepted: false)
+            let facts = EarlyTransfer(bytes: 3000, isAccepted: false)
             #expect(pair.facts(.client).report.earlyData == facts)
             #expect(pair.facts(.server).report.earlyData == nil)
             let early = pair.server.engine.takeEarlyData()
             #expect(early.isEmpty)
             try pair.expectDataFlows()
         }
+    }
+
+    @Test("a server that asks for another ClientHello takes nothing, and goes on")
+    func retried() throws {
+        let client = try fixtures.client()
+        let server = try server { $0.groups = ["P-384"] }
+        let (pair, offered) = try resuming(session(client, server), client, server, pattern(300))
+        #expect(offered == 300)
+        try pair.handshake()
+        #expect(pair.facts(.client).report.isHelloRetried)
+        let transfer = EarlyTransfer(bytes: 300, isAccepted: false)
+        #expect(pair.facts(.client).report.earlyData == transfer)
+        let early = pair.server.engine.takeEarlyData()
+        #expect(early.isEmpty)
+        try pair.expectDataFlows()
     }
 
     @Test("no early data without a session that allows it")

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Sockets
 
-@Suite(.timeLimit(.minutes(1))) struct EarlyDataSocketTests {
+@Suite(.timeLimit(.minutes(1))) struct EarlyTransferSocketTests {
     func makeListener(
         _ configure: (inout SocketListenerInit) throws -> Void = { _ in }
     ) throws -> SocketListener {
@@ -60,7 +60,7 @@ import Testing
             #expect(early == Array(pattern(count).prefix(16384)))
             #expect(server.takeEarlyData().isEmpty)
             #expect(try await readAll(from: server) == Array(pattern(count).dropFirst(16384)))
-            let facts = EarlyDataFacts(bytes: min(count, 16384), isAccepted: true)
+            let facts = EarlyTransfer(bytes: min(count, 16384), isAccepted: true)
             #expect(client.info?.report?.earlyData == facts)
             #expect(client.stats.bytesSent == UInt64(count))
             #expect(server.stats.bytesReceived == UInt64(count))
@@ -84,7 +84,7 @@ import Testing
         #expect(server.takeEarlyData().isEmpty)
         #expect(try await readAll(from: server) == Array("question".utf8))
         #expect(
-            client.info?.report?.earlyData == EarlyDataFacts(bytes: 8, isAccepted: false)
+            client.info?.report?.earlyData == EarlyTransfer(bytes: 8, isAccepted: false)
         )
         #expect(client.stats.bytesSent == 8)
     }

@@ -14,7 +14,7 @@
 //             or takeEarlyData() behind it
 
 /// What became of a handshake's early data (RFC 8446 §4.2.10).
-public struct EarlyDataFacts: Hashable, Sendable {
+public struct EarlyTransfer: Hashable, Sendable {
     /// Bytes that were sent by a client, or taken by a server.
     public var bytes: Int
     /// Whether the server took them; nil until the handshake is complete. What it did not take has to be
@@ -140,9 +140,9 @@ extension TLSEngine {
     // MARK: Inside
 
     /// What became of it, for the report.
-    var earlyDataFacts: EarlyDataFacts? {
+    var earlyDataFacts: EarlyTransfer? {
         guard let early, context.role == .client || early.count > 0 else { return nil }
-        return EarlyDataFacts(bytes: early.count, isAccepted: early.isAccepted)
+        return EarlyTransfer(bytes: early.count, isAccepted: early.isAccepted)
     }
 
     /// Sends or receives early data as far as the input and the room go.
