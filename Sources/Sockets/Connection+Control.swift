@@ -157,9 +157,8 @@ extension Connection.Storage {
             if !isSaid {
                 var problem: TLSError?
                 _ = runEngine { engine, output throws(TLSError) in
-                    guard engine != nil else { return nil }
                     do throws(TLSError) {
-                        return try step(&engine!, &output)
+                        return try engine?.perform(step, &output)
                     } catch {
                         // What the peer does not offer is no failure of the connection either.
                         guard error.code == .featureUnavailable else { throw error }
@@ -257,6 +256,14 @@ extension TLSEngine {
     /// Asks for a problem by way of a closure: an engine cannot be copied out of an optional.
     fileprivate mutating func refusal(_ problem: Connection.Problem) -> TLSError? {
         problem(&self)
+    }
+
+    /// Runs a step by way of a closure.
+    fileprivate mutating func perform(
+        _ step: Connection.Saying,
+        _ output: inout OutputSpan<UInt8>
+    ) throws(TLSError) -> Progress {
+        try step(&self, &output)
     }
 }
 

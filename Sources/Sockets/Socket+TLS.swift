@@ -99,15 +99,22 @@ extension Socket {
                     SocketError(.tlsUnavailable, detail: "the socket does not speak TLS")
                 )
             }
-            guard s.engine != nil else {
-                return .failure(SocketError(.tlsUnavailable, detail: "the socket is not ready"))
-            }
             do throws(TLSError) {
-                return .success(try question(s.engine!))
+                if let value = try s.engine?.asked(question) { return .success(value) }
+                return .failure(SocketError(.tlsUnavailable, detail: "the socket is not ready"))
             } catch {
                 return .failure(.call(error))
             }
         }
         return try result.get()
+    }
+}
+
+extension TLSEngine {
+    /// Answers by way of a closure: an engine cannot be copied out of an optional.
+    fileprivate borrowing func asked<Value>(
+        _ question: (borrowing TLSEngine) throws(TLSError) -> Value
+    ) throws(TLSError) -> Value {
+        try question(self)
     }
 }

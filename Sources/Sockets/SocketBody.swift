@@ -9,7 +9,7 @@ import Synchronization
 /// The end of the body is the end of the sending side.
 public struct SocketBody: Sendable {
     private let source: Source
-    /// Whether the body may arrive more than once; false by default. See ``idempotent()``.
+    /// Whether the body may arrive more than once, see ``idempotent()``; false by default.
     public private(set) var isIdempotent = false
 
     private enum Source: Sendable {

@@ -208,7 +208,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         set { callbacks.ocspIssuer = newValue }
     }
     /// Gets the secrets of connections, by which **whoever has them decrypts everything**; nil, none, by
-    /// default. Virtual hosts with TLS members of their own have a log of their own.
+    /// default.
+    ///
+    /// Virtual hosts with TLS members of their own have a log of their own.
     public var keyLog: TLSKeyLog?
     /// Whether ``Socket/requestClientCertificate(required:)`` may ask clients behind the handshake, whom
     /// ``trust`` judges (RFC 8446 §4.6.2); false by default.
@@ -222,8 +224,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     /// it. Each session's is taken once; see ``TLSLimits/earlyDataBytes``. Not with client certificates,
     /// decisions or virtual hosts.
     public var acceptsEarlyData = false
-    /// Answers early data before the handshake is complete; nil leaves it to handlers. Of no meaning
-    /// without ``acceptsEarlyData``.
+    /// Answers early data before the handshake is complete; nil leaves it to handlers.
+    ///
+    /// Of no meaning without ``acceptsEarlyData``.
     public var answerEarlyData: EarlyAnswerCallback? {
         get { callbacks.answerEarlyData?.function }
         set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }

@@ -17,8 +17,9 @@
 public struct EarlyTransfer: Hashable, Sendable {
     /// Bytes that were sent by a client, or taken by a server.
     public var bytes: Int
-    /// Whether the server took them; nil until the handshake is complete. What it did not take has to be
-    /// sent again.
+    /// Whether the server took them; nil until the handshake is complete.
+    ///
+    /// What it did not take has to be sent again.
     public var isAccepted: Bool?
 
     /// Makes a description.

@@ -148,8 +148,9 @@ public struct TLSLimits: Hashable, Sendable {
     /// Bytes of early data that a client sends, and that a server takes, where it takes any; 16 KiB by
     /// default.
     public var earlyDataBytes = 16384
-    /// Sessions that a server which takes early data keeps, of some KiB each; 4,096 by default. The
-    /// oldest go.
+    /// Sessions that a server which takes early data keeps, of some KiB each; 4,096 by default.
+    ///
+    /// The oldest go.
     public var earlyDataSessions = 4096
 
     /// Makes the default limits.

@@ -170,6 +170,16 @@ struct LateAuthenticationTests {
         )
         #expect(again.facts(.server).report.isPeerTrusted)
         try again.expectDataFlows()
+        // As in a handshake: who is out of date by now does not come in by a ticket.
+        var trust = TrustPolicy(anchors: [fixtures.root])
+        trust.verificationTime = UnixTime(seconds: 4_000_000_000)
+        let later = try fixtures.server(trust: trust) { $0.postHandshakeAuthentication = true }
+        try later.shareTicketKeys(with: server)
+        let other = again.client.engine.session
+        let third = try EnginePair(client: client, server: later, resuming: other)
+        try third.handshake()
+        #expect(!third.facts(.server).report.isResumed)
+        #expect(third.facts(.server).report.peerChain.isEmpty)
     }
 }
 
