@@ -21,7 +21,8 @@ extension Observation {
             (.connectionFailed, .noConnection)
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS:
             (.invalid, .usage)
-        case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed,
+        case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .tlsUnavailable,
+            .bodyFailed,
             .dataCapExceeded:
             (.internalError, .internalError)
         }
