@@ -48,14 +48,29 @@ import Testing
         return (client, server)
     }
 
+    /// Resumes until early data is taken: a ticket that was read ten seconds after it was given, as on a
+    /// machine that is busy, gives none (RFC 8446 §8.3).
+    func connectEarly(
+        _ listener: SocketListener,
+        _ key: SessionKey,
+        _ body: SocketBody
+    ) async throws -> (client: Socket, server: Socket) {
+        for _ in 0..<20 {
+            let session = try await session(listener, key: key)
+            let pair = try await connect(listener, session, key, body)
+            if pair.client.info?.report?.earlyData?.isAccepted == true { return pair }
+            pair.client.abort()
+        }
+        throw SocketError(.limitExceeded)
+    }
+
     @Test("an idempotent body arrives early and marked, and what does not fit behind it")
     func arrives() async throws {
         let key = try SessionKey([UInt8](repeating: 7, count: 32))
         for count in [1, 16384, 100_000] {
             let listener = try makeListener()
-            let session = try await session(listener, key: key)
             let body = SocketBody.bytes(pattern(count)).idempotent()
-            let (client, server) = try await connect(listener, session, key, body)
+            let (client, server) = try await connectEarly(listener, key, body)
             let early = server.takeEarlyData()
             #expect(early == Array(pattern(count).prefix(16384)))
             #expect(server.takeEarlyData().isEmpty)
@@ -121,9 +136,8 @@ import Testing
             }
         }
         let key = try SessionKey([UInt8](repeating: 7, count: 32))
-        let session = try await session(listener, key: key)
         let body = SocketBody.string("question\n").idempotent()
-        let (client, server) = try await connect(listener, session, key, body)
+        let (client, server) = try await connectEarly(listener, key, body)
         #expect(server.takeEarlyData().isEmpty)
         #expect(try await readAll(from: server).isEmpty)
         try await server.close()
@@ -142,42 +156,44 @@ import Testing
         }
         let anchors = try Credentials.shared().anchors
         let context = try TLSContext(role: .client, trust: TrustPolicy(anchors: anchors))
-        let first = try makeClient(.tls13, to: listener.localAddress) {
-            $0.minimumVersion = .tls12
-        }
-        var iterator = listener.makeAsyncIterator()
-        let server = try #require(try await iterator.next()).socket
-        try await server.write("hello")
-        #expect(try await readExactly(5, from: first) == Array("hello".utf8))
-        let session = try #require(first.info?.tls?.resumption)
-        var engine = try TLSEngine(
-            context,
-            remoteName: "127.0.0.1",
-            resuming: session,
-            peer: SessionPeer("127.0.0.1", port: listener.localAddress.port)
-        )
-        #expect(engine.offerEarlyData(Array("pay".utf8)) == 3)
-        var flight: [UInt8] = []
-        flight = try [UInt8](capacity: 32768) { output throws(TLSError) in
-            _ = try engine.handshake(consuming: Span(), producing: &output)
-        }
-        for _ in 0..<3 {
-            let raw = try makeClient(.tcp, to: listener.localAddress)
-            try await raw.write(flight)
-            // The answer to the hello, and maybe more: whichever, nobody can finish this handshake.
-            #expect(try await raw.read()?.isEmpty == false)
-            try await raw.shutdownWrite()
-            _ = try? await readAll(from: raw)
+        for _ in 0..<20 where asked.count == 0 {
+            let first = try makeClient(.tls13, to: listener.localAddress) {
+                $0.minimumVersion = .tls12
+            }
+            var iterator = listener.makeAsyncIterator()
+            let server = try #require(try await iterator.next()).socket
+            try await server.write("hello")
+            #expect(try await readExactly(5, from: first) == Array("hello".utf8))
+            let session = try #require(first.info?.tls?.resumption)
+            var engine = try TLSEngine(
+                context,
+                remoteName: "127.0.0.1",
+                resuming: session,
+                peer: SessionPeer("127.0.0.1", port: listener.localAddress.port)
+            )
+            #expect(engine.offerEarlyData(Array("pay".utf8)) == 3)
+            var flight: [UInt8] = []
+            flight = try [UInt8](capacity: 32768) { output throws(TLSError) in
+                _ = try engine.handshake(consuming: Span(), producing: &output)
+            }
+            for _ in 0..<3 {
+                let raw = try makeClient(.tcp, to: listener.localAddress)
+                try await raw.write(flight)
+                // The answer to the hello, and maybe more: whichever, nobody can finish this handshake.
+                #expect(try await raw.read()?.isEmpty == false)
+                try await raw.shutdownWrite()
+                _ = try? await readAll(from: raw)
+            }
         }
         #expect(asked.all == [Array("pay".utf8)])
     }
 
     @Test("a closure that does not end is let go of when the connection ends")
     func endless() async throws {
-        let (began, ended) = (Gate(), Gate())
+        let (began, ended) = (Log<Bool>(), Gate())
         let listener = try makeListener {
             $0.answerEarlyData = { _, _ in
-                began.open()
+                began.append(true)
                 await withTaskCancellationHandler {
                     await Gate().wait()
                 } onCancel: {
@@ -187,14 +203,16 @@ import Testing
             }
         }
         let key = try SessionKey([UInt8](repeating: 7, count: 32))
-        let session = try await session(listener, key: key)
-        let client = try makeClient(.tls13, to: listener.localAddress) {
-            $0.sessionKey = key
-            $0.session = session
-            $0.body = SocketBody.string("question").idempotent()
+        for _ in 0..<20 where began.count == 0 {
+            let session = try await session(listener, key: key)
+            let client = try makeClient(.tls13, to: listener.localAddress) {
+                $0.sessionKey = key
+                $0.session = session
+                $0.body = SocketBody.string("question").idempotent()
+            }
+            await until { began.count > 0 || client.info != nil }
+            client.abort()
         }
-        await began.wait()
-        client.abort()
         await ended.wait()
     }
 
