@@ -147,8 +147,16 @@ static void note_received(ctls_transport *t, const uint8_t *message, size_t coun
     t->last_message_in = message[0];
     switch (message[0]) {
     case SSL3_MT_CLIENT_HELLO: t->client_hello_due = 0; break;
-    case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
-    case SSL3_MT_KEY_UPDATE: tell(t, CTLS_KEY_UPDATE_RECEIVED, 0); break;
+    case SSL3_MT_CERTIFICATE_REQUEST:
+        t->certificate_requested = 1;
+        t->late_requests_in += t->handshake_done;
+        break;
+    case SSL3_MT_FINISHED: t->late_finished_in += t->handshake_done; break;
+    case SSL3_MT_KEY_UPDATE:
+        t->key_updates_in++;
+        t->records_in = 0;
+        tell(t, CTLS_KEY_UPDATE_RECEIVED, 0);
+        break;
     default: break;
     }
 }
@@ -166,7 +174,11 @@ static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     case SSL3_MT_CERTIFICATE: t->certificate_presented = count > 8; break;
     case CTLS_COMPRESSED_CERTIFICATE: t->certificate_presented = 1; break;
     case SSL3_MT_NEWSESSION_TICKET: tell(t, CTLS_TICKET_SENT, 0); break;
-    case SSL3_MT_KEY_UPDATE: tell(t, CTLS_KEY_UPDATE_SENT, 0); break;
+    case SSL3_MT_KEY_UPDATE:
+        t->key_updates_out++;
+        t->records_out = 0;
+        tell(t, CTLS_KEY_UPDATE_SENT, 0);
+        break;
     default: break;
     }
 }
@@ -178,7 +190,11 @@ static void note(int is_sent, int version, int type, const void *bytes, size_t c
     ctls_transport *t = transport;
     const uint8_t *message = bytes;
     if (type == SSL3_RT_HEADER) {
-        if (!is_sent && count == 5) t->last_record_type = message[0];
+        if (is_sent) t->records_out++;
+        else if (count == 5) {
+            t->last_record_type = message[0];
+            t->records_in++;
+        }
     } else if (type == SSL3_RT_HANDSHAKE && count >= 4) {
         if (is_sent) note_sent(t, message, count);
         else note_received(t, message, count);

@@ -209,6 +209,8 @@ extension Connection {
                 open.waiter = nil
                 s.openQuestion = nil
             }
+            aftermath.waiters += [s.lateRequest?.waiter].compactMap(\.self)
+            s.lateRequest?.waiter = nil
             s.establishing = []
             s.closing = []
             aftermath.tasks += [s.connectTask, s.bodyTask].compactMap(\.self)

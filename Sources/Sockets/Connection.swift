@@ -129,6 +129,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Who waits for the client's certificate behind the handshake.
+        var lateRequest: LateRequest?
+        /// Answers early data before the handshake is complete.
+        var earlyAnswer: EarlyAnswerCallback?
         /// Where it waits for its handshake's turn; nil once that has come.
         var gate: HandshakeGate?
         /// Where it has a slot, for the time of its handshake.

@@ -11,6 +11,8 @@ struct Connector: Sendable {
     let family: AddressFamily
     let options: SocketOptions
     let tls: ClientTLS?
+    /// What may be sent before the server has answered.
+    let earlyData: [UInt8]?
     let limits: SocketLimits
     let connectionTimeout: Duration?
     let idleTimeout: Duration?
@@ -48,6 +50,7 @@ struct Connector: Sendable {
             tls = nil
         case .tls: tls = try ClientTLS(options.tls, remote: options.remote)
         }
+        earlyData = tls?.isResuming == true ? options.body?.earlyData : nil
         limits = options.limits
         connectionTimeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
         idleTimeout = try Connector.checked(options.idleTimeout, "idleTimeout")
@@ -116,7 +119,7 @@ struct Connector: Sendable {
                 prepare(connection, connectTook: began.duration(to: EventLoop.readClock()))
                 try connection.adopt(
                     descriptor,
-                    engine: try tls?.makeEngine(),
+                    engine: try tls?.makeEngine(earlyData: earlyData),
                     local: own,
                     remote: address
                 )

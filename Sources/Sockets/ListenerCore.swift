@@ -217,6 +217,7 @@ final class ListenerCore: Sendable {
         let gate = admission.gate(of: connection.loop)
         connection.state.withLock { s in
             s.decider = tls?.decider
+            if let answer = tls?.earlyAnswer { s.earlyAnswer = answer }
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key, ticket) }

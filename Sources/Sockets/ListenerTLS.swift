@@ -14,6 +14,8 @@ final class ListenerTLS: Sendable {
     let members: TLSSocketListenerInit
     let context: TLSContext
     let decider: ListenerDecider?
+    /// Answers early data; its sessions are the context's own, and end with it.
+    let earlyAnswer: EarlyAnswerCallback?
     let stapleKeeper: StapleKeeper
     let ticketKeeper: TicketKeeper
     /// Looks at the files; nil without any.
@@ -37,6 +39,7 @@ final class ListenerTLS: Sendable {
     ) throws(SocketError) {
         let (loaded, watch) = try members.loadingFiles()
         context = try loaded.context()
+        earlyAnswer = loaded.answerEarlyData
         decider = ListenerDecider(
             loaded,
             executor: executor,

@@ -51,6 +51,10 @@ typedef struct ctls_transport {
     struct ctls_ticket {
         uint32_t size, lifetime, early_data; // bytes, seconds, bytes
     } ticket[4];
+    uint64_t records_in, records_out; // under the present keys, once the owner has set them to 0
+    uint64_t records_max;             // the most of each; the owner's to look at
+    uint32_t key_updates_in, key_updates_out;
+    uint32_t late_requests_in, late_finished_in; // CertificateRequests, Finished behind the handshake
     // Told of every session that the server gives; NULL when nobody asks for them.
     void (*session_came)(void *owner, SSL_SESSION *session);
     void *session_owner;

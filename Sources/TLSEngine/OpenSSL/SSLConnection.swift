@@ -25,7 +25,7 @@ enum StepOutcome {
 struct SSLConnection: ~Copyable {
     // Safe: both live until deinit; OpenSSL frees the transport with the SSL.
     let ssl: OpaquePointer
-    private let transport: UnsafeMutablePointer<ctls_transport>
+    let transport: UnsafeMutablePointer<ctls_transport>
     /// Small inputs since the last large one, or since the buffers were given back; up to
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0
@@ -68,7 +68,12 @@ struct SSLConnection: ~Copyable {
         if let deliberation { install(deliberation) }
     }
 
-    deinit { unsafe SSL_free(ssl) }
+    deinit {
+        // Without it OpenSSL takes the session out of a server's cache (see `setEarlyData`): how a
+        // connection ends says nothing about the session, which has failed by then if it was to.
+        unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe SSL_free(ssl)
+    }
 
     /// The counters and notes of the BIO.
     var notes: ctls_transport { unsafe transport.pointee }
@@ -293,12 +298,12 @@ struct SSLConnection: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func prepare() {
+    mutating func prepare() {
         unsafe transport.pointee.wants_input = 0
         unsafe transport.pointee.wants_output = 0
     }
 
-    private func outcome() -> StepOutcome {
+    func outcome() -> StepOutcome {
         if unsafe transport.pointee.wants_input == 1 { return .wantsInput }
         if unsafe transport.pointee.wants_output == 1 { return .wantsOutput }
         let closeNotify = Int32(SSL3_AL_WARNING) << 8
