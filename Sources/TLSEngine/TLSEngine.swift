@@ -69,12 +69,16 @@ public struct TLSEngine: ~Copyable {
     private(set) var failure: TLSError?
     /// Nil where nothing is to be decided.
     private(set) var deliberation: Deliberation?
+    /// What became of a server's sessions that its owner keeps; nil where it does not.
+    private(set) var outbox: SessionOutbox?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
     /// How often the client was asked for its certificate behind the handshake.
     var certificateRequests: UInt32 = 0
     /// The early data; nil where there is none to send, or to take.
     var early: EarlyExchange?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
 
     /// Makes an engine.
     ///
@@ -117,6 +121,8 @@ public struct TLSEngine: ~Copyable {
         self.record = record
         self.connection = connection
         self.deliberation = deliberation
+        outbox = SessionOutbox(context)
+        if let outbox { self.connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
         guard context.role == .client else {
             if context.policy.acceptsEarlyData { early = EarlyExchange() }
@@ -142,7 +148,10 @@ public struct TLSEngine: ~Copyable {
         self.context = context
         self.record = record
         self.deliberation = deliberation
+        outbox = SessionOutbox(context)
+        if let outbox { connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
+        if let watch { self.connection.tell(watch) }
     }
 
     /// Makes the place for the verdict on the peer; nil when it is not judged.
@@ -526,6 +535,7 @@ public struct TLSEngine: ~Copyable {
             record?.deliberation = nil
             deliberation = nil
         }
+        if let outbox, let id = connection.resumedSessionID { outbox.noteResumed(id) }
         budget.begin(connection.messagesReceived)
         if let problem = keyProblem {
             _ = withWindows(Span(), &output) { $0.shutdown() }
@@ -572,6 +582,8 @@ public struct TLSEngine: ~Copyable {
         ErrorQueue.clear()
         try? state.apply(.fail)
         failure = error
+        // Behind the handshake, in which anybody may name a session; a cut alone spoils none.
+        if let outbox, hasCompleted, error.code != .truncated { outbox.forgetAll() }
         return error
     }
 }

@@ -126,6 +126,8 @@ public struct TLSError: Error, Sendable {
         case invalidExport
         /// The connection's version, or what its handshake agreed on, does not have what was asked for.
         case featureUnavailable
+        /// A secret for ticket keys is too short, or cannot be read.
+        case invalidTicketSecret
     }
 
     /// What happened.
@@ -182,7 +184,7 @@ public struct TLSError: Error, Sendable {
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused,
-            .presharedKeyMissing:
+            .presharedKeyMissing, .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -276,6 +278,7 @@ extension TLSError.Code {
         case .invalidOCSPResponse: "the OCSP response does not count"
         case .invalidExport: "keying material cannot be asked for like this"
         case .featureUnavailable: "the connection does not have this"
+        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }
 }

@@ -36,6 +36,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case keyUpdates = "New keys"
     case lateCertificates = "Late certificates"
     case earlyData = "Early data"
+    case upgrade = "STARTTLS"
     case other = "Its own"
 }
 
@@ -130,7 +131,8 @@ struct InteropLine: Sendable {
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
                 [.facts: once, .keyUpdates: 1, .lateCertificates: 3, .earlyData: 2],
-                keys
+                keys,
+                [.upgrade: UpgradeRow.openssl.count]
             ),
             InteropLine(
                 "curl",
@@ -139,7 +141,8 @@ struct InteropLine: Sendable {
                 data,
                 [.cut: once, .lateCertificates: 1],
                 hosts,
-                staples
+                staples,
+                [.upgrade: UpgradeRow.curl.count]
             ),
             InteropLine(
                 "gnutls-cli",
@@ -149,10 +152,19 @@ struct InteropLine: Sendable {
                 [.halfClose: once, .cut: once, .resumption: 2 * once, .facts: once],
                 hosts,
                 staples,
-                keys
+                keys,
+                [.upgrade: UpgradeRow.gnutls.count]
             ),
             InteropLine("tshark", .listener, [.keyLog: once]),
-        ] + scripted(.listener)
+        ] + scripted(.listener) + [
+            InteropLine("exim", .client, [.upgrade: once, .refusal: 3 * once]),
+            InteropLine(
+                "PostgreSQL",
+                .client,
+                [.upgrade: once, .clientCertificate: 2 * once, .refusal: once]
+            ),
+            InteropLine("psql", .listener, [.upgrade: 2 * once, .refusal: once]),
+        ]
 
     private static func scripted(_ side: Side) -> [InteropLine] {
         ScriptedLanguage.allCases.map {
@@ -167,7 +179,8 @@ struct InteropLine: Sendable {
                 $0 == .node ? keys : [:],
                 $0 == .node ? staples : [:],
                 $0 == .node ? [.facts: once] : [:],
-                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:]
+                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:],
+                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:]
             )
         }
     }
