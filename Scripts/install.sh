@@ -3,7 +3,7 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                exim, postgresql, python3, node, java
+#                                exim, postgresql, tshark, python3, node, java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -45,7 +45,7 @@ peers=(
     # Servers and clients of protocols that start TLS in the middle.
     "exim4-daemon-light|exim4-daemon-heavy"
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
-    "tshark"                 # what it makes of a ClientHello
+    "tshark"                 # what it makes of a ClientHello; decrypts captures by the key log
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"

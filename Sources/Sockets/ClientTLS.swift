@@ -8,15 +8,22 @@ struct ClientTLS: Sendable {
     private let remote: SocketAddress
     private let servername: String?
     private let session: TLSSession?
+    /// What may be sent before the server has answered.
+    private let earlyData: [UInt8]?
 
     /// Checks the members.
     ///
     /// - Throws: ``SocketError`` of category misuse.
-    init(_ tls: TLSSocketInit, remote: SocketAddress) throws(SocketError) {
+    init(
+        _ tls: TLSSocketInit,
+        remote: SocketAddress,
+        body: SocketBody? = nil
+    ) throws(SocketError) {
         context = try tls.context()
         session = try tls.resumption()
         decider = ClientDecider(tls)
         servername = tls.servername
+        earlyData = session == nil ? nil : body?.earlyData
         self.remote = remote
     }
 

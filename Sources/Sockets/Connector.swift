@@ -11,8 +11,6 @@ struct Connector: Sendable {
     let family: AddressFamily
     let options: SocketOptions
     let tls: ClientTLS?
-    /// What may be sent before the server has answered.
-    let earlyData: [UInt8]?
     let limits: SocketLimits
     let connectionTimeout: Duration?
     let idleTimeout: Duration?
@@ -48,9 +46,9 @@ struct Connector: Sendable {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
             tls = nil
-        case .tls: tls = try ClientTLS(options.tls, remote: options.remote)
+        case .tls:
+            tls = try ClientTLS(options.tls, remote: options.remote, body: options.body)
         }
-        earlyData = tls?.isResuming == true ? options.body?.earlyData : nil
         limits = options.limits
         connectionTimeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
         idleTimeout = try Connector.checked(options.idleTimeout, "idleTimeout")
@@ -119,7 +117,7 @@ struct Connector: Sendable {
                 prepare(connection, connectTook: began.duration(to: EventLoop.readClock()))
                 try connection.adopt(
                     descriptor,
-                    engine: try tls?.makeEngine(earlyData: earlyData),
+                    engine: try tls?.makeEngine(),
                     local: own,
                     remote: address
                 )

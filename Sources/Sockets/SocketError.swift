@@ -88,10 +88,10 @@ public struct SocketError: Error, Sendable {
         case alreadyResponded
         /// The sending side was ended before, or belongs to the body.
         case writeAfterEnd
-        /// TLS cannot be started on this socket, or not now, see ``SocketError/detail``.
-        case cannotStartTLS
         /// The connection's TLS does not have what was asked for, see ``SocketError/tls``; it goes on.
         case tlsUnavailable
+        /// TLS cannot be started on this socket, or not now, see ``SocketError/detail``.
+        case cannotStartTLS
 
         /// The body's source threw.
         case bodyFailed
@@ -284,8 +284,8 @@ extension SocketError.Code {
         case .locked: "the socket's stream is taken"
         case .alreadyResponded: "respondWith was called before"
         case .writeAfterEnd: "the sending side has ended"
-        case .cannotStartTLS: "TLS cannot be started now"
         case .tlsUnavailable: "the connection's TLS does not have this"
+        case .cannotStartTLS: "TLS cannot be started now"
         case .bodyFailed: "the body's source failed"
         case .dataCapExceeded: "the consumer fell behind by more than its cap"
         case .resourcesExhausted: "no descriptor or memory is left"

@@ -207,22 +207,6 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ocspIssuer }
         set { callbacks.ocspIssuer = newValue }
     }
-    /// Where the keys of session tickets come from, so that several processes resume each other's
-    /// sessions; nil for keys that live and die with this listener.
-    ///
-    /// Virtual hosts with members of their own are given the same source, if they are to have its keys.
-    public var ticketKeys: TicketKeySource? {
-        get { callbacks.ticketKeys }
-        set { callbacks.ticketKeys = newValue }
-    }
-    /// Where sessions are kept outside the listener, so that clients get numbers instead of tickets; nil
-    /// for tickets.
-    ///
-    /// Virtual hosts with members of their own are given the same one, if theirs are to be kept too.
-    public var sessionStore: ServerSessionKeeping? {
-        get { callbacks.sessionStore }
-        set { callbacks.sessionStore = newValue }
-    }
     /// Gets the secrets of connections, by which **whoever has them decrypts everything**; nil, none, by
     /// default.
     ///
@@ -246,6 +230,22 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var answerEarlyData: EarlyAnswerCallback? {
         get { callbacks.answerEarlyData?.function }
         set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }
+    }
+    /// Where the keys of session tickets come from, so that several processes resume each other's
+    /// sessions; nil for keys that live and die with this listener.
+    ///
+    /// Virtual hosts with members of their own are given the same source, if they are to have its keys.
+    public var ticketKeys: TicketKeySource? {
+        get { callbacks.ticketKeys }
+        set { callbacks.ticketKeys = newValue }
+    }
+    /// Where sessions are kept outside the listener, so that clients get numbers instead of tickets; nil
+    /// for tickets.
+    ///
+    /// Virtual hosts with members of their own are given the same one, if theirs are to be kept too.
+    public var sessionStore: ServerSessionKeeping? {
+        get { callbacks.sessionStore }
+        set { callbacks.sessionStore = newValue }
     }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()

@@ -73,12 +73,12 @@ public struct TLSEngine: ~Copyable {
     private(set) var outbox: SessionOutbox?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
-    /// Who is told what passes; nil while nobody asks.
-    var watch: PassageWatch?
     /// How often the client was asked for its certificate behind the handshake.
     var certificateRequests: UInt32 = 0
     /// The early data; nil where there is none to send, or to take.
     var early: EarlyExchange?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
 
     /// Makes an engine.
     ///

@@ -122,12 +122,12 @@ public struct TLSError: Error, Sendable {
         /// An OCSP response that this side was to staple does not count, see
         /// ``TLSError/verification``.
         case invalidOCSPResponse
-        /// A secret for ticket keys is too short, or cannot be read.
-        case invalidTicketSecret
         /// Keying material was asked for with a label, context or count out of its range.
         case invalidExport
         /// The connection's version, or what its handshake agreed on, does not have what was asked for.
         case featureUnavailable
+        /// A secret for ticket keys is too short, or cannot be read.
+        case invalidTicketSecret
     }
 
     /// What happened.
@@ -276,9 +276,9 @@ extension TLSError.Code {
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
-        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         case .invalidExport: "keying material cannot be asked for like this"
         case .featureUnavailable: "the connection does not have this"
+        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }
 }

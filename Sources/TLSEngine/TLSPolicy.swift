@@ -91,7 +91,7 @@ public struct TLSPolicy: Hashable, Sendable {
     /// another server; false by default.
     ///
     /// It keeps its sessions itself then, and takes each one's early data once. Not with client
-    /// certificates, decisions or virtual hosts.
+    /// certificates, decisions, virtual hosts or shared ticket keys.
     public var acceptsEarlyData = false
 
     /// Makes the default policy.

@@ -31,12 +31,12 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
-    case upgrade = "STARTTLS"
     case keyLog = "Key log"
     case facts = "Keying material"
     case keyUpdates = "New keys"
     case lateCertificates = "Late certificates"
     case earlyData = "Early data"
+    case upgrade = "STARTTLS"
     case other = "Its own"
 }
 
@@ -178,9 +178,9 @@ struct InteropLine: Sendable {
                 $0 == .node ? [.resumption: once] : [:],
                 $0 == .node ? keys : [:],
                 $0 == .node ? staples : [:],
-                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:],
                 $0 == .node ? [.facts: once] : [:],
-                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:]
+                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:],
+                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:]
             )
         }
     }

@@ -43,9 +43,11 @@ final class RowTally: Sendable {
                 table[cell] = count
             }
         }
-        // Each program has rows of this kind, or only of another.
-        let isWhole = InteropLine.all.filter { $0.counts[.negotiation] != nil }.allSatisfy { line in
-            let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
+        // Each program has rows of this kind, or only of one other.
+        let isWhole = InteropLine.all.allSatisfy { line in
+            let features: [InteropFeature] = [.negotiation, .upgrade, .keyLog]
+            let feature = features.first { line.counts[$0] != nil } ?? .negotiation
+            let cell = InteropCell(peer: line.peer, side: line.side, feature: feature)
             return counts[cell] != nil
         }
         guard isWhole else { return [] }

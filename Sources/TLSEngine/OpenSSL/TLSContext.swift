@@ -129,7 +129,7 @@ public final class TLSContext: Sendable {
         try builder.setSessions(trust: trust)
         try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
-        try builder.setEarlyData(hosts: hosts, sharesKeys: ticketKeys != nil)
+        try builder.setEarlyData(hosts: hosts, hasRing: ticketKeys != nil)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples
