@@ -36,6 +36,9 @@ static inline int cssl_ctx_set_max_proto_version(SSL_CTX *ctx, int version) {
 static inline long cssl_ctx_set_session_cache_mode(SSL_CTX *ctx, long mode) {
     return SSL_CTX_set_session_cache_mode(ctx, mode);
 }
+static inline long cssl_ctx_set_session_cache_size(SSL_CTX *ctx, long count) {
+    return SSL_CTX_sess_set_cache_size(ctx, count);
+}
 static inline int cssl_ctx_set1_groups_list(SSL_CTX *ctx, const char *list) {
     return (int)SSL_CTX_set1_groups_list(ctx, list);
 }
@@ -96,6 +99,9 @@ static inline int cssl_ctx_set1_cert_store(SSL_CTX *ctx, X509_STORE *store) {
     SSL_CTX_set1_cert_store(ctx, store);
     return 1;
 }
+static inline int cssl_ctx_ex_index(void) {
+    return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
 static inline uint64_t cssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline uint64_t cssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
 static inline uint64_t cssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
@@ -142,6 +148,8 @@ static inline int cssl_get_negotiated_group(SSL *ssl) { return (int)SSL_get_nego
 static inline int cssl_get_shared_group(SSL *ssl, int index) {
     return (int)SSL_get_shared_group(ssl, index);
 }
+
+static inline int cssl_get_extms_support(SSL *ssl) { return (int)SSL_get_extms_support(ssl); }
 
 // One connection's versions, narrower than its context's.
 static inline int cssl_set_min_proto_version(SSL *ssl, int version) {

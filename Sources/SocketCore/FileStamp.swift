@@ -30,6 +30,7 @@ package struct FileStamp: Hashable, Sendable {
     /// Whether the file was changed so short a time before that another change could look the same.
     ///
     /// - Parameter time: When the stamp was taken, in seconds since 1970.
+    /// - Returns: True within two seconds of the change.
     package func isFresh(at time: Int64) -> Bool {
         changed / 1_000_000_000 >= time - 2
     }

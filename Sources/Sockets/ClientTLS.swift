@@ -20,18 +20,25 @@ struct ClientTLS: Sendable {
         self.remote = remote
     }
 
+    /// Whether it offers a session.
+    var isResuming: Bool { session != nil }
+
     /// Makes an engine whose handshake has not begun.
-    func makeEngine() throws(SocketError) -> TLSEngine {
+    ///
+    /// - Parameter earlyData: What may be sent before the server has answered.
+    func makeEngine(earlyData: [UInt8]? = nil) throws(SocketError) -> TLSEngine {
         // A path is no name; what to verify then comes from the servername or the trust policy.
         let name = remote.address.hasPrefix("unix:") ? nil : remote.address
         do throws(TLSError) {
-            return try TLSEngine(
+            var engine = try TLSEngine(
                 context,
                 remoteName: name,
                 servername: servername,
                 resuming: session,
                 peer: SessionPeer(remote.address, port: remote.port)
             )
+            if let earlyData { _ = engine.offerEarlyData(earlyData) }
+            return engine
         } catch {
             throw .configuration(error)
         }

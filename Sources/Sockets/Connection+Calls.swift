@@ -223,6 +223,7 @@ extension Connection {
             case .failed: throw conclude()
             case .wait: _ = try await wait(.read, .wait)
             case .decide: await decide()
+            case .early: await answerEarlyData()
             case .queue: try await standInLine()
             }
         }
@@ -401,6 +402,8 @@ extension Connection.Storage {
         case wait
         /// The engine asks something.
         case decide
+        /// Early data came, and there is somebody to answer it.
+        case early
         /// The client has begun, and others were first.
         case queue
         /// ``Connection/Storage/failure`` tells.
@@ -455,6 +458,7 @@ extension Connection.Storage {
                 return .done
             }
             if progress.wants == .decision { return .decide }
+            if earlyAnswer != nil, engine?.hasFreshEarlyData() == true { return .early }
         }
     }
 }

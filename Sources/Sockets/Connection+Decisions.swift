@@ -43,6 +43,11 @@ extension Connection {
             }
             self?.settle(open, answer)
         }
+        await attend(task, open)
+    }
+
+    /// Waits until a question is settled, or the connection is over, which cancels the task.
+    private func attend(_ task: Task<Void, Never>, _ open: OpenQuestion) async {
         let (isOver, mayBeReset) = state.withLock { s in
             guard s.openQuestion === open else { return (s.failure != nil, false) }
             open.task = task
@@ -58,6 +63,39 @@ extension Connection {
                 return true
             }
         }
+    }
+
+    /// Shows the application the early data that came, and sends its answer.
+    ///
+    /// Returns when the handshake can go on.
+    func answerEarlyData() async {
+        let open = OpenQuestion()
+        typealias Asked = (EarlyAnswerCallback, [UInt8], SocketAddress)
+        let asked = state.withLock { s -> Asked? in
+            guard s.failure == nil, let answer = s.earlyAnswer, let bytes = s.engine?.earlyData
+            else { return nil }
+            s.openQuestion = open
+            return (answer, bytes, s.remote ?? SocketAddress("", port: 0))
+        }
+        guard let (answer, bytes, remote) = asked else { return }
+        let executor = state.withLock { $0.decider?.executor }
+        let task = Task(executorPreference: executor) { [weak self] in
+            let reply = await answer(bytes, remote)
+            self?.settle(open, early: reply)
+        }
+        await attend(task, open)
+    }
+
+    /// Sends the answer to early data; nil leaves the data to be taken behind the handshake.
+    private func settle(_ open: OpenQuestion, early reply: [UInt8]?) {
+        let waiter = state.withLock { s -> Waiter? in
+            guard s.openQuestion === open else { return nil }
+            s.openQuestion = nil
+            if let reply { s.sendEarly(reply) }
+            defer { open.waiter = nil }
+            return open.waiter
+        }
+        waiter?.resume()
     }
 
     /// Gives the engine its answer.
@@ -81,6 +119,22 @@ extension Connection {
 }
 
 extension Connection.Storage {
+    /// Sends before the client has finished its handshake.
+    fileprivate mutating func sendEarly(_ bytes: [UInt8]) {
+        bytesReceived &+= UInt64(engine?.takeEarlyData().count ?? 0)
+        var sent = 0
+        while sent < bytes.count, failure == nil {
+            let rest = sent
+            let progress = runEngine { engine, output throws(TLSError) in
+                let piece = bytes.span.extracting(rest..<bytes.count)
+                return try engine?.sendEarly(piece, producing: &output)
+            }
+            guard let progress, progress.consumed > 0 else { return }
+            sent += progress.consumed
+        }
+        bytesSent &+= UInt64(sent)
+    }
+
     /// Whether the application is asked something.
     var isDeciding: Bool { openQuestion != nil }
 }

@@ -26,7 +26,7 @@ extension Connection {
     func establish() {
         let waiting = state.withLock { s -> [Waiter] in
             // Over already: those who wait have been told.
-            guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
+            guard s.advance(.established) else { return [] }
             s.wasEstablished = true
             s.establishedAt = loop.now
             s.isStartingTLS = false
@@ -200,6 +200,7 @@ extension Connection {
             s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
+            let phase = s.lifecycle.phase
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
             aftermath.waiters += s.establishing + s.closing
             if let open = s.openQuestion {
@@ -208,6 +209,8 @@ extension Connection {
                 open.waiter = nil
                 s.openQuestion = nil
             }
+            aftermath.waiters += [s.lateRequest?.waiter].compactMap(\.self)
+            s.lateRequest?.waiter = nil
             s.establishing = []
             s.closing = []
             aftermath.tasks += [s.connectTask, s.bodyTask].compactMap(\.self)
@@ -216,12 +219,15 @@ extension Connection {
             aftermath.notices = s.onClosed
             s.onClosed = []
             aftermath.isGone = s.depart(departure, limits)
+            s.tellEnd(reason, during: phase)
+            aftermath.watch = s.watch
             return aftermath
         }
         guard let aftermath else { return }
         for task in aftermath.tasks { task.cancel() }
         for notice in aftermath.notices { notice() }
         for waiter in aftermath.waiters { waiter.resume() }
+        aftermath.watch?.feed.finish()
         if aftermath.isGone {
             loop.retire(self)
         } else {
@@ -235,6 +241,7 @@ extension Connection {
         var waiters: [Waiter] = []
         var tasks: [Task<Void, Never>] = []
         var notices: [@Sendable () -> Void] = []
+        var watch: ConnectionWatch?
         var isGone = false
     }
 
@@ -424,7 +431,7 @@ extension Connection.Storage {
     mutating func endSending() -> SendStep {
         guard failure == nil else { return .failed }
         guard lifecycle.canWrite else { return flush() }
-        try? lifecycle.apply(.localEnded)
+        advance(.localEnded)
         guard isTLS else {
             // A connection that the peer has reset meanwhile has nothing to shut.
             try? StreamSocket.shutdownWrite(descriptor)

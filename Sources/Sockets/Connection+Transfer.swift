@@ -52,7 +52,7 @@ extension Connection.Storage {
             countBurst(count)
             bytesReceived &+= UInt64(count)
             if idleTimeout != nil { lastActivity = EventLoop.readClock() }
-        case .end: try? lifecycle.apply(.peerEnded)
+        case .end: advance(.peerEnded)
         case .wait, .failed: break
         }
         return step
@@ -92,6 +92,7 @@ extension Connection.Storage {
             var received = 0
             let unsent = outbound.count
             let progress = unsafe decrypt(window, into: buffer, received: &received)
+            if lateRequest != nil { lateRequest?.notice() }
             guard let progress, mayOweAnswers(since: unsent) else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mayHavePlaintext = progress.wants == .nothing
@@ -355,7 +356,7 @@ extension Connection.Storage {
     }
 
     @inline(never)
-    private mutating func noteEngineFailure() {
+    mutating func noteEngineFailure() {
         if let error = engine?.stepFailure { noteFailure(error) }
     }
 

@@ -152,11 +152,12 @@ extension Connection.Storage {
             refuseUnread()
             guard failure == nil else { return }
         }
-        try? lifecycle.apply(.upgrade)
         self.engine = engine
+        watchEngine()
         // With a reply to come, nothing of the peer's is TLS yet.
         isTLS = false
         isStartingTLS = true
+        advance(.upgrade)
         mustFetch = role == .server && upgrade.unread.isEmpty
         if !upgrade.unread.isEmpty {
             unsafe upgrade.unread.withUnsafeBufferPointer { unsafe inbound.append($0) }

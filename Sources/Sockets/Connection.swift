@@ -129,6 +129,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Who waits for the client's certificate behind the handshake.
+        var lateRequest: LateRequest?
+        /// Answers early data before the handshake is complete.
+        var earlyAnswer: EarlyAnswerCallback?
         /// Where it waits for its handshake's turn; nil once that has come.
         var gate: HandshakeGate?
         /// Where it has a slot, for the time of its handshake.
@@ -137,6 +141,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var establishedAt = LoopInstant(nanoseconds: 0)
         /// TLS was started on an open connection, and is not established yet.
         var isStartingTLS = false
+        /// Who is told of events; nil until somebody asks.
+        var watch: ConnectionWatch?
 
         var hasFailed: Bool { failure != nil }
 
@@ -177,9 +183,11 @@ final class Connection: ReadinessSource, @unchecked Sendable {
 
     deinit {
         // Only a loop that was shut down lets go of a connection that is still open.
-        state.withLock { s in
+        let watch = state.withLock { s in
             if s.descriptor >= 0 { s.closeDescriptor() }
+            return s.watch
         }
+        watch?.feed.finish()
     }
 
     /// Takes over a connected descriptor and has the loop watch it.
@@ -205,11 +213,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             }
             s.descriptor = number
             s.engine = engine.take()
+            s.watchEngine()
             // A server has nothing to say before the hello.
             s.mustFetch = role == .server
             s.local = local
             s.remoteAddress = remote
-            try? s.lifecycle.apply(.connected)
+            s.advance(.connected)
             // Under the lock: nobody can close the number, and have it used again, meanwhile.
             do throws(SystemCallError) {
                 try loop.register(self, descriptor: number)

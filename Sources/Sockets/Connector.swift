@@ -11,6 +11,8 @@ struct Connector: Sendable {
     let family: AddressFamily
     let options: SocketOptions
     let tls: ClientTLS?
+    /// What may be sent before the server has answered.
+    let earlyData: [UInt8]?
     let limits: SocketLimits
     let connectionTimeout: Duration?
     let idleTimeout: Duration?
@@ -48,6 +50,7 @@ struct Connector: Sendable {
             tls = nil
         case .tls: tls = try ClientTLS(options.tls, remote: options.remote)
         }
+        earlyData = tls?.isResuming == true ? options.body?.earlyData : nil
         limits = options.limits
         connectionTimeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
         idleTimeout = try Connector.checked(options.idleTimeout, "idleTimeout")
@@ -57,7 +60,7 @@ struct Connector: Sendable {
 
     /// Establishes a connection; what goes wrong ends it.
     func run(_ connection: Connection) async {
-        if case .name = endpoint { connection.state.withLock { $0.connectPhase = .resolving } }
+        if case .name = endpoint { connection.note(.resolving) }
         if let connectionTimeout {
             let deadline = EventLoop.readClock().advanced(by: connectionTimeout)
             connection.state.withLock { $0.establishDeadline = deadline }
@@ -98,7 +101,7 @@ struct Connector: Sendable {
         _ connection: Connection,
         to addresses: [NetworkAddress]
     ) async throws(SocketError) {
-        connection.state.withLock { $0.connectPhase = .connecting }
+        connection.note(.connecting)
         var failure = SocketError(.resolutionFailed, detail: "the name has no address")
         for address in addresses {
             let began = EventLoop.readClock()
@@ -116,7 +119,7 @@ struct Connector: Sendable {
                 prepare(connection, connectTook: began.duration(to: EventLoop.readClock()))
                 try connection.adopt(
                     descriptor,
-                    engine: try tls?.makeEngine(),
+                    engine: try tls?.makeEngine(earlyData: earlyData),
                     local: own,
                     remote: address
                 )
@@ -124,6 +127,7 @@ struct Connector: Sendable {
                 return
             } catch {
                 failure = error
+                connection.state.withLock { $0.watch?.tell(.attemptFailed(error)) }
                 if error.category == .aborted { break }
             }
         }

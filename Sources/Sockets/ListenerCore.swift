@@ -13,6 +13,8 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     /// What happens here, for whoever wants to know.
     let events = EventFeed<ListenerEvent>()
+    /// Which connections come and go, for whoever wants to know.
+    let traffic = EventFeed<ListenerTraffic>()
     private let group: EventLoopGroup
     /// Whether it speaks TLS.
     let isTLS: Bool
@@ -46,6 +48,8 @@ final class ListenerCore: Sendable {
         var closing: [Waiter] = []
         /// It was told that all is over.
         var isSettled = false
+        /// Connections whose end is being told: the listener's own comes behind it.
+        var telling = 0
     }
 
     private enum Consumer {
@@ -184,6 +188,7 @@ final class ListenerCore: Sendable {
             admission.leave(ticket)
             return true
         }
+        traffic.publish(.came(from: SocketAddress(peer)))
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
@@ -212,6 +217,7 @@ final class ListenerCore: Sendable {
         let gate = admission.gate(of: connection.loop)
         connection.state.withLock { s in
             s.decider = tls?.decider
+            if let answer = tls?.earlyAnswer { s.earlyAnswer = answer }
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
             s.onClosed.append { [weak self] in self?.forget(key, ticket) }
@@ -269,6 +275,10 @@ final class ListenerCore: Sendable {
                 )
             }
             throw error
+        }
+        if traffic.isObserved {
+            let (timings, remote) = connection.state.withLock { s in (s.timings, s.remote) }
+            traffic.publish(.ready(timings, remote: remote ?? localAddress))
         }
         guard isTLS, events.isObserved else { return }
         let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
@@ -543,24 +553,34 @@ final class ListenerCore: Sendable {
     }
 
     private func forget(_ key: ObjectIdentifier, _ ticket: ListenerAdmission.Ticket) {
-        state.withLock { s in s.alive.removeValue(forKey: key) }?.endWaiting()
+        let (ended, tells) = state.withLock { s -> (Connection?, Bool) in
+            let ended = s.alive.removeValue(forKey: key)
+            let tells = ended != nil && traffic.isObserved
+            if tells { s.telling += 1 }
+            return (ended, tells)
+        }
+        ended?.endWaiting()
         admission.leave(ticket)
+        if tells, let ended {
+            traffic.publish(.went(ended.summary, remote: ended.remote ?? localAddress))
+            state.withLock { $0.telling -= 1 }
+        }
         settleIfOver()
     }
 
     private func settleIfOver() {
         let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
             guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
-            defer {
-                s.closing = []
-                s.isSettled = true
-            }
+            defer { s.closing = [] }
+            guard s.telling == 0 else { return (s.closing, nil) }
+            defer { s.isSettled = true }
             return (s.closing, s.isSettled ? nil : s.closeReason)
         }
         for waiter in closing { waiter.resume() }
         guard let reason else { return }
         events.publish(.closed(reason))
         events.finish()
+        traffic.finish()
     }
 
     func waitUntilClosed() async -> CloseReason {

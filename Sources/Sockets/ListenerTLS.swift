@@ -14,6 +14,8 @@ final class ListenerTLS: Sendable {
     let members: TLSSocketListenerInit
     let context: TLSContext
     let decider: ListenerDecider?
+    /// Answers early data; its sessions are the context's own, and end with it.
+    let earlyAnswer: EarlyAnswerCallback?
     let stapleKeeper: StapleKeeper
     let ticketKeeper: TicketKeeper
     /// Looks at the files; nil without any.
@@ -27,6 +29,7 @@ final class ListenerTLS: Sendable {
     ///   - events: Where refusals show.
     ///   - earlier: What counted before; nil at the start.
     ///   - keepsSessions: Whether the sessions of that can be resumed.
+    /// - Throws: ``SocketError`` that says what is wrong.
     init(
         _ members: TLSSocketListenerInit,
         executor: (any TaskExecutor)?,
@@ -36,6 +39,7 @@ final class ListenerTLS: Sendable {
     ) throws(SocketError) {
         let (loaded, watch) = try members.loadingFiles()
         context = try loaded.context()
+        earlyAnswer = loaded.answerEarlyData
         decider = ListenerDecider(
             loaded,
             executor: executor,
@@ -131,7 +135,13 @@ extension ListenerCore {
         }
     }
 
-    /// - Parameter expected: What must still count; nil replaces anything.
+    /// Puts something complete in place.
+    ///
+    /// - Parameters:
+    ///   - next: What counts from now on.
+    ///   - expected: What must still count; nil replaces anything.
+    ///   - cause: Shows in the event.
+    /// - Throws: ``SocketError`` `.closed`.
     private func swap(
         to next: ListenerTLS,
         ifStill expected: ListenerTLS?,

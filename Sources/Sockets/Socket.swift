@@ -270,14 +270,18 @@ extension Connection {
     }
 
     var stats: SocketStats {
-        state.withLock { s in
-            var stats = SocketStats()
-            stats.bytesSent = s.bytesSent
-            stats.bytesReceived = s.bytesReceived
-            let counted = s.descriptor >= 0 ? TCPStatistics.read(s.descriptor) : s.finalStatistics
-            stats.packetsSent = counted?.segmentsSent ?? 0
-            stats.packetsReceived = counted?.segmentsReceived ?? 0
-            return stats
-        }
+        state.withLock { $0.stats }
+    }
+}
+
+extension Connection.Storage {
+    var stats: SocketStats {
+        var stats = SocketStats()
+        stats.bytesSent = bytesSent
+        stats.bytesReceived = bytesReceived
+        let counted = descriptor >= 0 ? TCPStatistics.read(descriptor) : finalStatistics
+        stats.packetsSent = counted?.segmentsSent ?? 0
+        stats.packetsReceived = counted?.segmentsReceived ?? 0
+        return stats
     }
 }

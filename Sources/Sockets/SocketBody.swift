@@ -9,6 +9,8 @@ import Synchronization
 /// The end of the body is the end of the sending side.
 public struct SocketBody: Sendable {
     private let source: Source
+    /// Whether the body may arrive more than once, see ``idempotent()``; false by default.
+    public private(set) var isIdempotent = false
 
     private enum Source: Sendable {
         case bytes([UInt8])
@@ -67,10 +69,34 @@ public struct SocketBody: Sendable {
         SocketBody(source: .deferred(make))
     }
 
+    private init(source: Source) { self.source = source }
+
+    /// Marks the body as one that may arrive more than once, for example a question that changes nothing.
+    ///
+    /// A TLS client that resumes a session sends it as early data then, with its ClientHello, where the
+    /// session allows that (RFC 8446 §2.3): a round trip earlier, and **whoever records it can send it
+    /// again**. Only text and bytes are, up to ``TLSLimits/earlyDataBytes``. What the server does not take
+    /// is sent again behind the handshake; ``HandshakeReport/earlyData`` tells.
+    ///
+    /// - Returns: The same body, marked.
+    public func idempotent() -> SocketBody {
+        var body = self
+        body.isIdempotent = true
+        return body
+    }
+
+    /// What may be sent as early data.
+    var earlyData: [UInt8]? {
+        guard isIdempotent, case .bytes(let bytes) = source else { return nil }
+        return bytes
+    }
+
     /// Sends everything.
     func send(on connection: Connection) async throws {
         switch source {
-        case .bytes(let bytes): try await connection.write(bytes.span)
+        case .bytes(let bytes):
+            let sent = isIdempotent ? connection.countEarlyData() : 0
+            try await connection.write(bytes.span, from: sent)
         case .file(let path): try await SocketBody.sendFile(path, on: connection)
         case .stream(let send): try await send(connection)
         case .deferred(let make): try await make().send(on: connection)
@@ -149,6 +175,17 @@ extension Connection {
             return false
         }
         if isOver { task.cancel() }
+    }
+
+    /// Counts the early data that the server took as sent.
+    ///
+    /// - Returns: Its bytes.
+    fileprivate func countEarlyData() -> Int {
+        state.withLock { s in
+            let count = s.engine?.earlyBytesAccepted ?? 0
+            s.bytesSent &+= UInt64(count)
+            return count
+        }
     }
 
     private func bodyFailure(_ error: any Error) -> SocketError {

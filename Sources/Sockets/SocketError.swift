@@ -90,6 +90,8 @@ public struct SocketError: Error, Sendable {
         case writeAfterEnd
         /// TLS cannot be started on this socket, or not now, see ``SocketError/detail``.
         case cannotStartTLS
+        /// The connection's TLS does not have what was asked for, see ``SocketError/tls``; it goes on.
+        case tlsUnavailable
 
         /// The body's source threw.
         case bodyFailed
@@ -170,7 +172,8 @@ public struct SocketError: Error, Sendable {
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS,
-            .locked, .alreadyResponded, .writeAfterEnd, .cannotStartTLS, .bodyFailed:
+            .locked, .alreadyResponded, .writeAfterEnd, .cannotStartTLS, .tlsUnavailable,
+            .bodyFailed:
             .misuse
         case .dataCapExceeded, .resourcesExhausted, .limitExceeded, .notAdmitted: .resource
         }
@@ -282,6 +285,7 @@ extension SocketError.Code {
         case .alreadyResponded: "respondWith was called before"
         case .writeAfterEnd: "the sending side has ended"
         case .cannotStartTLS: "TLS cannot be started now"
+        case .tlsUnavailable: "the connection's TLS does not have this"
         case .bodyFailed: "the body's source failed"
         case .dataCapExceeded: "the consumer fell behind by more than its cap"
         case .resourcesExhausted: "no descriptor or memory is left"

@@ -223,6 +223,30 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.sessionStore }
         set { callbacks.sessionStore = newValue }
     }
+    /// Gets the secrets of connections, by which **whoever has them decrypts everything**; nil, none, by
+    /// default.
+    ///
+    /// Virtual hosts with TLS members of their own have a log of their own.
+    public var keyLog: TLSKeyLog?
+    /// Whether ``Socket/requestClientCertificate(required:)`` may ask clients behind the handshake, whom
+    /// ``trust`` judges (RFC 8446 §4.6.2); false by default.
+    ///
+    /// Not together with ``checkClientIdentity``: decide by what the request gives.
+    public var postHandshakeAuthentication = false
+    /// Whether early data is taken, which a client sends before it has proved to be there: **somebody may
+    /// send it again** to another server; false by default.
+    ///
+    /// It is given by ``Socket/takeEarlyData()`` and never read as other data, so handlers have to ask for
+    /// it. Each session's is taken once; see ``TLSLimits/earlyDataBytes``. Not with client certificates,
+    /// decisions or virtual hosts.
+    public var acceptsEarlyData = false
+    /// Answers early data before the handshake is complete; nil leaves it to handlers.
+    ///
+    /// Of no meaning without ``acceptsEarlyData``.
+    public var answerEarlyData: EarlyAnswerCallback? {
+        get { callbacks.answerEarlyData?.function }
+        set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -276,6 +300,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.sessionIDContext = host.map { sessionIDContext + "\n" + $0 } ?? sessionIDContext
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
+            policy.keyLog = keyLog
+            policy.postHandshakeAuthentication = postHandshakeAuthentication
+            policy.acceptsEarlyData = acceptsEarlyData
         }
         do throws(TLSError) {
             return try TLSContext(

@@ -116,6 +116,17 @@ struct TLSCallback<Function: Sendable>: Hashable, Sendable {
     func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(box)) }
 }
 
+/// Answers early data of a client at once, a round trip before its handshake is complete.
+///
+/// It gets all of the early data that has come so far and that nobody has answered, and who sent it; it
+/// is asked again when more comes. **Whoever has recorded the data may send it**, to another server, or
+/// again: it may do nothing that must not be done twice. The answer goes to whoever sent it.
+///
+/// - Returns: The answer, behind which the data counts as taken; nil waits for more of it, or leaves it to
+///   ``Socket/takeEarlyData()`` behind the handshake.
+public typealias EarlyAnswerCallback =
+    @Sendable (_ data: [UInt8], _ remote: SocketAddress) async -> [UInt8]?
+
 /// The closures of a client's dictionary.
 struct ClientCallbacks: Hashable, Sendable {
     var checkServerIdentity: TLSCallback<ServerIdentityCallback>?
@@ -141,6 +152,7 @@ struct ListenerCallbacks: Hashable, Sendable {
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
     var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
     // Not asked by a handshake: see `StapleKeeper`.
+    var answerEarlyData: TLSCallback<EarlyAnswerCallback>?
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
     var ticketKeys: TicketKeySource?

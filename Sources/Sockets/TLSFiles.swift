@@ -25,11 +25,13 @@ public struct TLSFiles: Hashable, Sendable {
     public var privateKey: String
     /// Opens an encrypted key.
     public var passphrase: SecretBytes?
-    /// Certificates in PEM that clients' certificates are to lead to; takes the place of
-    /// ``TrustPolicy/anchors``. Nil leaves those.
+    /// Certificates in PEM that clients' certificates are to lead to.
+    ///
+    /// They take the place of ``TrustPolicy/anchors``; nil leaves those.
     public var clientAnchors: String?
-    /// An OCSP response in DER about the certificate, which is stapled; nil for none. A file that is
-    /// not there, or is empty, staples nothing.
+    /// An OCSP response in DER about the certificate, which is stapled; nil for none.
+    ///
+    /// A file that is not there, or is empty, staples nothing.
     public var staple: String?
     /// The time from one look at the files to the next; 30 s by default.
     ///

@@ -103,6 +103,14 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Whether a connection without a preshared key fails: once ``presharedKey`` has given one, by
     /// default.
     public var presharedKeyDemand = PresharedKeyDemand.onceGiven
+    /// Gets the secrets of the connection, by which **whoever has them decrypts everything**; nil, none, by
+    /// default.
+    public var keyLog: TLSKeyLog?
+    /// Whether the server may ask for ``identity`` behind the handshake too (RFC 8446 §4.6.2); false by
+    /// default.
+    ///
+    /// Not together with ``chooseIdentity``.
+    public var postHandshakeAuthentication = false
     /// The closures, in a form that can be compared.
     var callbacks = ClientCallbacks()
 
@@ -127,6 +135,8 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.limits = limits
             policy.decisions = callbacks.decisions
             policy.presharedKeyDemand = presharedKeyDemand
+            policy.keyLog = keyLog
+            policy.postHandshakeAuthentication = postHandshakeAuthentication
         }
     }
 

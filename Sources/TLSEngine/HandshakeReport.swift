@@ -99,6 +99,10 @@ public struct HandshakeReport: Sendable {
     public var tickets: [TicketFacts]
     /// What the two sides proved themselves by; nil until the handshake is complete.
     public var authentication: HandshakeAuthentication?
+    /// How often each side took a new key behind the handshake.
+    public var keyUpdates = KeyUpdateFacts()
+    /// What became of early data; nil when none was sent.
+    public var earlyData: EarlyTransfer?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

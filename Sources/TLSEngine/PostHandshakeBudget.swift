@@ -23,6 +23,8 @@ struct PostHandshakeBudget: Hashable, Sendable {
     private var change = 0
     /// Until when time has been credited, in nanoseconds; nil while nothing is owed.
     private var credited: UInt64?
+    /// Messages that were asked for and have not come.
+    private var expected: UInt32 = 0
 
     init(limit: Int, dataPerMessage: Int) {
         self.limit = UInt32(clamping: limit)
@@ -48,10 +50,18 @@ struct PostHandshakeBudget: Hashable, Sendable {
     }
 
     private mutating func spend(_ messages: UInt32) {
-        let (sum, isOver) = debt.addingReportingOverflow(messages &- counted)
+        let fresh = messages &- counted
+        let free = min(expected, fresh)
+        expected -= free
+        let (sum, isOver) = debt.addingReportingOverflow(fresh - free)
         debt = isOver ? .max : sum
         counted = messages
         if debt > limit { isExceeded = true }
+    }
+
+    /// Notes that the peer was asked for a message.
+    mutating func expect() {
+        expected = max(expected, expected &+ 1)
     }
 
     /// Notes application data.

@@ -53,6 +53,9 @@ extension TLSEngine {
         if error.code == .noSharedParameters {
             error.phase = context.role == .client ? .serverHello : .clientHello
         }
+        if error.code == .peerCertificateMissing, awaitsClientCertificate {
+            error.phase = .clientAuthentication
+        }
         error.detail = detail(for: error.code, reasons)
         error.hint = hint(for: error.code)
         context.diffieHellmanFloor.explain(&error)
@@ -62,7 +65,8 @@ extension TLSEngine {
     /// A TLS 1.3 client is done before the server has judged its certificate: such an alert belongs
     /// to client authentication, not to the data that was about to flow.
     private func phaseOfAlert(_ alert: Alert, hasReceivedData: Bool) -> HandshakePhase {
-        guard context.role == .client, phase == .open, !hasReceivedData, alert.judgesCertificate
+        guard context.role == .client, phase == .open, alert.judgesCertificate,
+            !hasReceivedData || connection.wasAskedLate
         else { return phase }
         return .clientAuthentication
     }
@@ -115,5 +119,31 @@ extension TLSEngine {
         case .badCertificate, .certificateUnknown: "The peer refused this side's certificate"
         default: nil
         }
+    }
+}
+
+extension TLSEngine {
+    // MARK: Failures of the engine's own
+
+    var closedDuringHandshake: TLSError {
+        let detail = "the peer said close_notify"
+        return TLSError(.closedDuringHandshake, phase: phase, detail: detail)
+    }
+
+    var tooManyMessages: TLSError {
+        TLSError(
+            .protocolViolation,
+            phase: phase,
+            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
+        )
+    }
+
+    var floodError: TLSError {
+        TLSError(
+            .tooManyPostHandshakeMessages,
+            phase: .open,
+            detail:
+                "the limit is \(context.policy.limits.postHandshakeMessages) a minute, and more with much application data"
+        )
     }
 }

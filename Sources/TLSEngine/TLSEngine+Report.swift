@@ -54,7 +54,9 @@ extension TLSEngine {
             bytesSent: facts.bytesSent,
             flights: facts.flights,
             tickets: connection.tickets,
-            authentication: authentication
+            authentication: authentication,
+            keyUpdates: connection.keyUpdates,
+            earlyData: earlyDataFacts
         )
     }
 
@@ -83,6 +85,9 @@ extension TLSEngine {
         }
         if record != nil, context.trust.revocation.demand == .off {
             words.append("revocation is not looked at")
+        }
+        if context.policy.keyLog != nil {
+            words.append("the secrets of the connection are logged")
         }
         if context.trust.isPinned {
             words.append("the certificate is pinned: chain and name are not checked")

@@ -73,6 +73,12 @@ public struct TLSEngine: ~Copyable {
     private(set) var outbox: SessionOutbox?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
+    /// How often the client was asked for its certificate behind the handshake.
+    var certificateRequests: UInt32 = 0
+    /// The early data; nil where there is none to send, or to take.
+    var early: EarlyExchange?
 
     /// Makes an engine.
     ///
@@ -118,7 +124,10 @@ public struct TLSEngine: ~Copyable {
         outbox = SessionOutbox(context)
         if let outbox { self.connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
-        guard context.role == .client else { return }
+        guard context.role == .client else {
+            if context.policy.acceptsEarlyData { early = EarlyExchange() }
+            return
+        }
         record?.sessionPeer = peer ?? remoteName.map { SessionPeer($0, port: 0) }
         if let session { prepareOffer(of: session, sent: sent?.text) }
     }
@@ -142,6 +151,7 @@ public struct TLSEngine: ~Copyable {
         outbox = SessionOutbox(context)
         if let outbox { connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
+        if let watch { self.connection.tell(watch) }
     }
 
     /// Makes the place for the verdict on the peer; nil when it is not judged.
@@ -150,9 +160,7 @@ public struct TLSEngine: ~Copyable {
         _ expected: ServerName?,
         _ deliberation: Deliberation?
     ) -> VerificationRecord? {
-        guard context.role == .client || context.policy.clientAuthentication != .none else {
-            return nil
-        }
+        guard context.role == .client || context.policy.judgesClients else { return nil }
         let record = VerificationRecord(
             trust: context.trust,
             hasAnchors: context.hasAnchors,
@@ -188,7 +196,15 @@ public struct TLSEngine: ~Copyable {
             return try deliberate(consuming: ciphertext, producing: &output)
         }
         if record?.offered != nil { spendOffer() }
-        let (outcome, consumed) = try takeHandshake(ciphertext, &output)
+        var consumed = 0
+        if let early, let wants = try exchangeEarlyData(early, ciphertext, &output, &consumed) {
+            return Progress(consumed: consumed, wants: wants)
+        }
+        let (outcome, taken) = try takeHandshake(
+            ciphertext.extracting(consumed..<ciphertext.count),
+            &output
+        )
+        consumed += taken
         switch outcome {
         case .done:
             try completeHandshake(&output)
@@ -257,6 +273,7 @@ public struct TLSEngine: ~Copyable {
             TLSEngine.decrypt(&$0, into: &plaintext, budget: &spent)
         }
         budget = spent
+        if connection.isPeerKeySpent, outcome != .failed { askForNewKey(&output) }
         let hasReceived = plaintext.count > before
         if hasReceived { hasReceivedData = true }
         guard !budget.isExceeded else {
@@ -291,7 +308,13 @@ public struct TLSEngine: ~Copyable {
         guard state.canReceive else { return (0, true) }
         let (outcome, consumed) = withWindows(ciphertext, &output) { $0.peek() }
         budget.note(connection.messagesReceived)
-        if outcome == .failed { _ = fail() }
+        if outcome == .failed {
+            _ = fail()
+        } else if budget.isExceeded {
+            _ = withWindows(Span(), &output) { $0.refuseMessages() }
+            _ = fail(with: floodError)
+            return (consumed, true)
+        }
         return (consumed, outcome != .wantsInput || connection.hasPendingInput)
     }
 
@@ -319,6 +342,7 @@ public struct TLSEngine: ~Copyable {
         producing output: inout OutputSpan<UInt8>
     ) -> Progress? {
         guard state.canSend else { return nil }
+        if connection.isKeySpent { renewKey() }
         var sent = 0
         let (outcome, _) = withWindows(Span(), &output) { connection in
             unsafe plaintext.withUnsafeBufferPointer { buffer in
@@ -502,6 +526,8 @@ public struct TLSEngine: ~Copyable {
         try apply(.handshakeCompleted)
         hasCompleted = true
         connection.endHandshake()
+        connection.beginCounting(limit: context.policy.limits.recordsPerKey)
+        if early != nil { settleEarlyData() }
         var keyProblem: TLSError?
         if deliberation != nil {
             keyProblem = settlePresharedKeys()
@@ -528,27 +554,6 @@ public struct TLSEngine: ~Copyable {
         throw fail(with: problem)
     }
 
-    var closedDuringHandshake: TLSError {
-        let detail = "the peer said close_notify"
-        return TLSError(.closedDuringHandshake, phase: phase, detail: detail)
-    }
-
-    private var tooManyMessages: TLSError {
-        TLSError(
-            .protocolViolation,
-            phase: phase,
-            detail: "more than \(TLSEngine.handshakeMessagesMax) messages in one handshake"
-        )
-    }
-
-    private var floodError: TLSError {
-        TLSError(
-            .tooManyPostHandshakeMessages,
-            phase: .open,
-            detail: "the limit is \(budget.limit) a minute, and more with much application data"
-        )
-    }
-
     private mutating func apply(_ event: EngineState.Event) throws(TLSError) {
         do throws(EngineState.IllegalTransition) {
             try state.apply(event)
@@ -568,6 +573,9 @@ public struct TLSEngine: ~Copyable {
         let isEarly = state.phase == .idle || state.phase == .handshaking
         return TLSError(isEarly ? .handshakeIncomplete : .engineClosed, phase: phase)
     }
+
+    /// The peer was asked for a KeyUpdate, which will not count against it.
+    mutating func expectKeyUpdate() { budget.expect() }
 
     mutating func fail(with known: TLSError? = nil) -> TLSError {
         let error = known ?? classify(ErrorQueue.drain(), hasReceivedData: hasReceivedData)

@@ -124,6 +124,10 @@ public struct TLSError: Error, Sendable {
         case invalidOCSPResponse
         /// A secret for ticket keys is too short, or cannot be read.
         case invalidTicketSecret
+        /// Keying material was asked for with a label, context or count out of its range.
+        case invalidExport
+        /// The connection's version, or what its handshake agreed on, does not have what was asked for.
+        case featureUnavailable
     }
 
     /// What happened.
@@ -170,7 +174,8 @@ public struct TLSError: Error, Sendable {
         case .certificateRejected, .weakParameters, .peerCertificateMissing, .refusedByApplication,
             .presharedKeyUnused, .presharedKeyUnknown, .presharedKeyMismatch:
             .policy
-        case .noSharedParameters, .noApplicationProtocol, .unknownServername: .incompatible
+        case .noSharedParameters, .noApplicationProtocol, .unknownServername, .featureUnavailable:
+            .incompatible
         case .invalidCertificate, .invalidPrivateKey, .wrongPassphrase, .keyMismatch,
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
@@ -178,8 +183,8 @@ public struct TLSError: Error, Sendable {
             .invalidTLSARecord,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing,
-            .invalidTicketSecret:
+            .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused,
+            .presharedKeyMissing, .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -272,6 +277,8 @@ extension TLSError.Code {
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
         case .invalidTicketSecret: "the secret for ticket keys cannot be used"
+        case .invalidExport: "keying material cannot be asked for like this"
+        case .featureUnavailable: "the connection does not have this"
         }
     }
 }

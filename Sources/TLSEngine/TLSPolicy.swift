@@ -79,6 +79,20 @@ public struct TLSPolicy: Hashable, Sendable {
     /// What a server of TLS 1.2 tells its clients to choose a preshared key by, up to 256 bytes; nil
     /// tells nothing (RFC 4279 §2).
     public var presharedKeyHint: String?
+    /// Gets the secrets of connections, by which **whoever has them decrypts everything**; nil, none, by
+    /// default.
+    public var keyLog: TLSKeyLog?
+    /// Whether a client can be asked for its certificate behind the handshake (RFC 8446 §4.6.2); false by
+    /// default.
+    ///
+    /// A client offers to answer, with its identity; a server may ask, and judges by its trust policy.
+    public var postHandshakeAuthentication = false
+    /// Whether a server takes early data, which **may be a recorded one that somebody sends again** to
+    /// another server; false by default.
+    ///
+    /// It keeps its sessions itself then, and takes each one's early data once. Not with client
+    /// certificates, decisions or virtual hosts.
+    public var acceptsEarlyData = false
 
     /// Makes the default policy.
     public init() {}
@@ -90,6 +104,8 @@ public struct TLSPolicy: Hashable, Sendable {
 }
 
 extension TLSPolicy {
+    /// Whether a server may come to see a client's certificate.
+    var judgesClients: Bool { clientAuthentication != .none || postHandshakeAuthentication }
     /// The longest lifetime of a ticket, in seconds (RFC 8446 §4.6.1).
     static let sessionTimeoutMax: Int64 = 604_800
 }
@@ -128,6 +144,19 @@ public struct TLSLimits: Hashable, Sendable {
     ///
     /// OpenSSL takes no more in TLS 1.2.
     public var ocspResponseBytes = 16384
+    /// Records under one key of TLS 1.3, in each direction; 2^23 by default, 1 at least.
+    ///
+    /// This side takes a new key then, and asks the peer for one (RFC 8446 §5.5). AES-GCM is good for
+    /// 2^24.5 full records, AES-CCM for 2^23, and ChaCha20-Poly1305 for more than can be numbered; one call
+    /// of the engine may send more before it looks.
+    public var recordsPerKey = 1 << 23
+    /// Bytes of early data that a client sends, and that a server takes, where it takes any; 16 KiB by
+    /// default.
+    public var earlyDataBytes = 16384
+    /// Sessions that a server which takes early data keeps, of some KiB each; 4,096 by default.
+    ///
+    /// The oldest go.
+    public var earlyDataSessions = 4096
 
     /// Makes the default limits.
     public init() {}

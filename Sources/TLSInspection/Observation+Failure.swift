@@ -21,8 +21,8 @@ extension Observation {
             (.connectionFailed, .noConnection)
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS:
             (.invalid, .usage)
-        case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed,
-            .dataCapExceeded, .cannotStartTLS:
+        case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .tlsUnavailable,
+            .bodyFailed, .dataCapExceeded, .cannotStartTLS:
             (.internalError, .internalError)
         }
     }

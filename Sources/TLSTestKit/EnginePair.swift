@@ -147,6 +147,20 @@ public final class EnginePair {
         settle()
     }
 
+    /// Runs a step of one side's engine, and delivers what it produced.
+    ///
+    /// - Parameters:
+    ///   - role: Whose engine.
+    ///   - step: The step; called again while it wants room.
+    /// - Throws: What the step throws, behind the delivery of what it produced.
+    public func perform(
+        _ role: TLSRole,
+        _ step: (inout TLSEngine, inout OutputSpan<UInt8>) throws(TLSError) -> TLSEngine.Progress
+    ) throws(TLSError) {
+        defer { settle() }
+        while try produce(role, step).wants == .write {}
+    }
+
     /// The question that one side waits with; nil when it waits for nothing but bytes.
     public func question(_ role: TLSRole) -> TLSQuestion? { withSide(role) { $0.engine.question } }
 

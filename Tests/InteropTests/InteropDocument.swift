@@ -49,6 +49,11 @@ enum InteropDocument {
             "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
             "- *STARTTLS*: a conversation in the clear that goes over to TLS, one row a protocol and version:",
             "  SMTP, LMTP, POP3, IMAP, FTP, NNTP, ManageSieve, PostgreSQL and MySQL.",
+            "- *Key log*: a capture shows its data with the log, and nothing without.",
+            "- *Keying material*: both sides derive the same; with Python tls-unique is compared.",
+            "- *New keys*: ours are taken, and the peer's come when it is asked for them.",
+            "- *Late certificates*: the client's comes behind the handshake, or it is refused.",
+            "- *Early data*: of a resumed session it is taken, and of the same session again not.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

@@ -32,6 +32,11 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
     case upgrade = "STARTTLS"
+    case keyLog = "Key log"
+    case facts = "Keying material"
+    case keyUpdates = "New keys"
+    case lateCertificates = "Late certificates"
+    case earlyData = "Early data"
     case other = "Its own"
 }
 
@@ -90,6 +95,7 @@ struct InteropLine: Sendable {
                 staples,
                 [.finiteField: FieldRow.all.count, .resumption: 4 * once],
                 [.decisions: 4 * once],
+                [.facts: once, .keyUpdates: 1, .lateCertificates: 1, .earlyData: 1],
                 keys
             ),
             InteropLine(
@@ -110,9 +116,10 @@ struct InteropLine: Sendable {
                 [.cut: once],
                 pins,
                 staples,
-                [.finiteField: FieldRow.all.count, .resumption: 2 * once],
+                [.finiteField: FieldRow.all.count, .resumption: 2 * once, .keyUpdates: 1],
                 keys
             ),
+            InteropLine("tshark", .client, [.keyLog: once]),
         ] + scripted(.client) + [
             InteropLine(
                 "openssl s_client",
@@ -123,6 +130,7 @@ struct InteropLine: Sendable {
                 staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
+                [.facts: once, .keyUpdates: 1, .lateCertificates: 3, .earlyData: 2],
                 keys,
                 [.upgrade: UpgradeRow.openssl.count]
             ),
@@ -131,7 +139,7 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.cut: once],
+                [.cut: once, .lateCertificates: 1],
                 hosts,
                 staples,
                 [.upgrade: UpgradeRow.curl.count]
@@ -141,12 +149,13 @@ struct InteropLine: Sendable {
                 .listener,
                 handshakes,
                 data,
-                [.halfClose: once, .cut: once, .resumption: 2 * once],
+                [.halfClose: once, .cut: once, .resumption: 2 * once, .facts: once],
                 hosts,
                 staples,
                 keys,
                 [.upgrade: UpgradeRow.gnutls.count]
             ),
+            InteropLine("tshark", .listener, [.keyLog: once]),
         ] + scripted(.listener) + [
             InteropLine("exim", .client, [.upgrade: once, .refusal: 3 * once]),
             InteropLine(
@@ -169,7 +178,9 @@ struct InteropLine: Sendable {
                 $0 == .node ? [.resumption: once] : [:],
                 $0 == .node ? keys : [:],
                 $0 == .node ? staples : [:],
-                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:]
+                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:],
+                $0 == .node ? [.facts: once] : [:],
+                $0 == .python ? [.facts: 1, .lateCertificates: 1] : [:]
             )
         }
     }

@@ -43,10 +43,9 @@ final class RowTally: Sendable {
                 table[cell] = count
             }
         }
-        // Each program has rows of this kind, or only of STARTTLS.
-        let isWhole = InteropLine.all.allSatisfy { line in
-            let feature = line.counts[.negotiation] == nil ? InteropFeature.upgrade : .negotiation
-            let cell = InteropCell(peer: line.peer, side: line.side, feature: feature)
+        // Each program has rows of this kind, or only of another.
+        let isWhole = InteropLine.all.filter { $0.counts[.negotiation] != nil }.allSatisfy { line in
+            let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
             return counts[cell] != nil
         }
         guard isWhole else { return [] }

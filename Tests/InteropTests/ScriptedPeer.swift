@@ -59,6 +59,10 @@ struct PeerReport: Decodable, Sendable {
     var resumed: Bool?
     /// The stapled OCSP response in base64.
     var staple: String?
+    /// Keying material in hexadecimal, by Node.
+    var exported: String?
+    /// The binding tls-unique in base64, by Python.
+    var unique: String?
     var bytes: Int?
     var sha256: String?
     var head: String?

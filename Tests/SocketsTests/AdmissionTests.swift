@@ -329,7 +329,7 @@ extension ListenerEvents.Iterator {
 @Suite struct AddressTableTests {
     private func key(_ text: String, _ prefix: Int = 64) throws -> AddressTable.Key {
         let ip = try #require(IPAddress(text))
-        return try #require(AddressTable.Key(.ip(ip, port: 1), ipv6PrefixLength: prefix))
+        return try #require(AddressTable.Key(.ip(ip, port: 0), ipv6PrefixLength: prefix))
     }
 
     @Test("a network of IPv6 is one client, an address of IPv4 is one, mapped or not")

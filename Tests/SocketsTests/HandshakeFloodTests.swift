@@ -28,15 +28,14 @@ private final class Flood: Sendable {
         hello = try makeClientHello()
     }
 
-    /// Starts the thread of all of them.
-    func start() {
-        let thread = Thread { [self] in run() }
-        thread.start()
+    /// Lets them begin.
+    func start(on group: EventLoopGroup) -> Task<Void, Never> {
+        Task(executorPreference: group.loops[0]) { await run() }
     }
 
     func stop() { isOver.store(true, ordering: .relaxed) }
 
-    private func run() {
+    private func run() async {
         var ring = [Stranger](repeating: Stranger(), count: 12_000)
         var place = 0
         var due = 0.0
@@ -57,7 +56,7 @@ private final class Flood: Sendable {
             if rate.load(ordering: .relaxed) == 0 {
                 for place in ring.indices { close(&ring[place]) }
             }
-            usleep(500)
+            await pass(.milliseconds(1))
         }
         for place in ring.indices { close(&ring[place]) }
     }
@@ -212,8 +211,10 @@ private struct FloodSiege {
     static let waiting = 512
     static let slots = 1024
     static let honest = 8
-    /// The server's: one whose use costs much, so that ten times what it can do costs strangers little of
-    /// the processors that the test runs on. `SOCKETS_FLOOD_KEY` names another one.
+    /// The server's key: one whose use costs much.
+    ///
+    /// So ten times what it can do costs strangers little of the processors that the test runs on.
+    /// `SOCKETS_FLOOD_KEY` names another one.
     static let key: TestKey =
         switch ProcessInfo.processInfo.environment["SOCKETS_FLOOD_KEY"] {
         case "p256": .p256
@@ -227,7 +228,8 @@ private struct FloodSiege {
     private let flood: Flood
     private let honest: Honest
     private let groups = (
-        server: EventLoopGroup(loopCount: 1), client: EventLoopGroup(loopCount: 1)
+        server: EventLoopGroup(loopCount: 1), client: EventLoopGroup(loopCount: 1),
+        strangers: EventLoopGroup(loopCount: 1)
     )
 
     init() async throws {
@@ -254,7 +256,7 @@ private struct FloodSiege {
         var report = FloodReport()
         let counts = listener.core.admission.counts
         let trips = honest.run()
-        flood.start()
+        let strangers = flood.start(on: groups.strangers)
         // They are no newcomers from then on.
         await pass(Connection.seniority + .milliseconds(100))
 
@@ -291,6 +293,7 @@ private struct FloodSiege {
         honest.stop()
         flood.stop()
         for trip in trips { try await trip.value }
+        await strangers.value
         await listener.close()
         try await serving.value
         return report

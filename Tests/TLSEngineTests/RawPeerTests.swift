@@ -85,6 +85,24 @@ struct RawPeerTests {
         }
     }
 
+    @Test("messages that are taken in while nobody reads data are held by the limit, too")
+    func floodWithoutReader() throws {
+        let pair = try client(policy: { $0.limits.postHandshakeMessages = 5 })
+        pair.settle()
+        try #require(pair.isReady)
+        var hasMore = false
+        for _ in 0..<10 where !hasMore {
+            let update = pair.peer.keyUpdates(1)
+            _ = [UInt8](capacity: 65536) { output in
+                hasMore = pair.engine.takeInMessages(update.span, producing: &output).hasMore
+            }
+        }
+        #expect(hasMore)
+        let isOpen = pair.engine.isOpen
+        #expect(!isOpen)
+        #expect(pair.engine.report.error == TLSError(.tooManyPostHandshakeMessages))
+    }
+
     @Test("KeyUpdates are paid for by much data and by time, not by a byte")
     func keyUpdatesWithData() throws {
         let limits: (inout TLSPolicy) -> Void = {

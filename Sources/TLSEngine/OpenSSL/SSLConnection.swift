@@ -25,7 +25,7 @@ enum StepOutcome {
 struct SSLConnection: ~Copyable {
     // Safe: both live until deinit; OpenSSL frees the transport with the SSL.
     let ssl: OpaquePointer
-    private let transport: UnsafeMutablePointer<ctls_transport>
+    let transport: UnsafeMutablePointer<ctls_transport>
     /// Small inputs since the last large one, or since the buffers were given back; up to
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0
@@ -68,7 +68,12 @@ struct SSLConnection: ~Copyable {
         if let deliberation { install(deliberation) }
     }
 
-    deinit { unsafe SSL_free(ssl) }
+    deinit {
+        // Without it OpenSSL takes the session out of a server's cache (see `setEarlyData`): how a
+        // connection ends says nothing about the session, which has failed by then if it was to.
+        unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe SSL_free(ssl)
+    }
 
     /// The counters and notes of the BIO.
     var notes: ctls_transport { unsafe transport.pointee }
@@ -88,6 +93,7 @@ struct SSLConnection: ~Copyable {
         let note = CInt(alert.level.rawValue) << 8 | CInt(alert.code)
         unsafe transport.pointee.last_alert_sent = note
         unsafe transport.pointee.bytes_out += 7
+        unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_SENT, note)
     }
 
     /// Tells the BIO that no more ciphertext will come.
@@ -217,7 +223,9 @@ struct SSLConnection: ~Copyable {
             return
         }
         let body = unsafe input + transport.pointee.in_offset
-        unsafe transport.pointee.last_alert_received = CInt(body[0]) << 8 | CInt(body[1])
+        let note = unsafe CInt(body[0]) << 8 | CInt(body[1])
+        unsafe transport.pointee.last_alert_received = note
+        unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_RECEIVED, note)
     }
 
     @inline(__always)
@@ -290,12 +298,12 @@ struct SSLConnection: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func prepare() {
+    mutating func prepare() {
         unsafe transport.pointee.wants_input = 0
         unsafe transport.pointee.wants_output = 0
     }
 
-    private func outcome() -> StepOutcome {
+    func outcome() -> StepOutcome {
         if unsafe transport.pointee.wants_input == 1 { return .wantsInput }
         if unsafe transport.pointee.wants_output == 1 { return .wantsOutput }
         let closeNotify = Int32(SSL3_AL_WARNING) << 8

@@ -23,6 +23,9 @@ struct SSLContextBuilder {
             ("presharedKeyIdentities", limits.presharedKeyIdentities, 1...1024),
             ("presharedKeyIdentityBytes", limits.presharedKeyIdentityBytes, 1...65535),
             ("ocspResponseBytes", limits.ocspResponseBytes, 0...Int.max),
+            ("recordsPerKey", limits.recordsPerKey, 1...Int.max),
+            ("earlyDataBytes", limits.earlyDataBytes, 1...Int(Int32.max)),
+            ("earlyDataSessions", limits.earlyDataSessions, 1...Int(Int32.max)),
         ]
         for (name, value, range) in ranges where !range.contains(value) {
             throw TLSError(
@@ -50,9 +53,13 @@ struct SSLContextBuilder {
             context,
             CInt(clamping: policy.limits.certificateChainDepth)
         )
+        setKeyLog()
         switch role {
         case .client:
             unsafe ctls_note_tickets(context)
+            if policy.postHandshakeAuthentication {
+                unsafe SSL_CTX_set_post_handshake_auth(context, 1)
+            }
         case .server:
             unsafe cssl_ctx_set_dh_auto(context, 1)
             unsafe cssl_ctx_set_tlsext_servername_callback(context, acknowledgeServername)
@@ -296,7 +303,7 @@ struct SSLContextBuilder {
         var label = Array(policy.sessionIDContext.utf8)
         label.append(0)
         label += Array(policy.clientAuthentication.rawValue.utf8)
-        if policy.clientAuthentication != .none {
+        if policy.judgesClients {
             label.append(0)
             var writer = FactsWriter()
             trust.write(to: &writer)

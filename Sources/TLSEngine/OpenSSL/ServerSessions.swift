@@ -20,7 +20,7 @@ extension SSLContextBuilder {
 
     /// Has tickets carry the client's chain, where there can be one.
     func setTicketCallbacks() {
-        guard policy.clientAuthentication != .none else { return }
+        guard policy.judgesClients else { return }
         _ = unsafe SSL_CTX_set_session_ticket_cb(
             handle.pointer,
             fillTicket,

@@ -115,19 +115,21 @@ public final class TLSContext: Sendable {
         let handle = unsafe SSLContextHandle(owning: pointer)
         let builder = SSLContextBuilder(handle: handle, role: role, policy: policy)
         try builder.checkNumbers()
+        try TLSEngine.checkLateAuthentication(policy)
         builder.setFundamentals()
         versions = try builder.setSuitesAndVersions()
         try builder.setAlgorithms()
         diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
         if role == .server { try builder.setTLSARecords(trust) }
-        let judges = role == .client || policy.clientAuthentication != .none
+        let judges = role == .client || policy.judgesClients
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
         try builder.setTimestampRequest()
         try builder.setSessions(trust: trust)
         try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
+        try builder.setEarlyData(hosts: hosts, sharesKeys: ticketKeys != nil)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples

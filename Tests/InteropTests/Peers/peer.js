@@ -114,6 +114,8 @@ async function act(command, socket, raw) {
     alpn: socket.alpnProtocol || null,
     servername: socket.servername || null,
     resumed: socket.isSessionReused(),
+    exported: command.export
+      && socket.exportKeyingMaterial(32, command.export, Buffer.from('context')).toString('hex'),
     client: (command.role === 'server' && socket.getPeerCertificate().subject?.CN) || null,
   });
   const seen = await acts[command.act](command, socket, raw);

@@ -28,6 +28,8 @@ def context(command):
     made.minimum_version = made.maximum_version = version
     if "chain" in command:
         made.load_cert_chain(command["chain"], command["key"])
+    if "late" in command:
+        made.post_handshake_auth = True
     if "roots" in command:
         made.load_verify_locations(command["roots"])
     if "alpn" in command:
@@ -132,6 +134,17 @@ def cut(command, stream):
         return {"bytes": len(chunk)}
 
 
+def authenticate(command, stream):
+    chunks = stream.chunks({})
+    next(chunks)
+    stream.tls.verify_client_post_handshake()
+    stream.write(b"asked")
+    next(chunks)
+    stream.write((subject(stream) or "nobody").encode())
+    stream.end()
+    return {}
+
+
 def request(command, stream):
     with open(command["send"], "rb") as file:
         stream.write(file.read())
@@ -161,6 +174,7 @@ def run(command):
                 alpn=stream.tls.selected_alpn_protocol(),
                 servername=getattr(stream.tls, "asked_for", None),
                 client=subject(stream) if is_server else None,
+                unique=base64.b64encode(stream.tls.get_channel_binding() or b"").decode(),
             )
             seen = globals()[command["act"]](command, stream)
         report(command, "done", **seen)
