@@ -99,9 +99,6 @@ static inline int cssl_ctx_set1_cert_store(SSL_CTX *ctx, X509_STORE *store) {
     SSL_CTX_set1_cert_store(ctx, store);
     return 1;
 }
-static inline int cssl_ctx_ex_index(void) {
-    return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-}
 static inline uint64_t cssl_op_no_renegotiation(void) { return SSL_OP_NO_RENEGOTIATION; }
 static inline uint64_t cssl_op_no_compression(void) { return SSL_OP_NO_COMPRESSION; }
 static inline uint64_t cssl_op_no_ticket(void) { return SSL_OP_NO_TICKET; }
