@@ -27,13 +27,8 @@ struct ClientTLS: Sendable {
         self.remote = remote
     }
 
-    /// Whether it offers a session.
-    var isResuming: Bool { session != nil }
-
     /// Makes an engine whose handshake has not begun.
-    ///
-    /// - Parameter earlyData: What may be sent before the server has answered.
-    func makeEngine(earlyData: [UInt8]? = nil) throws(SocketError) -> TLSEngine {
+    func makeEngine() throws(SocketError) -> TLSEngine {
         // A path is no name; what to verify then comes from the servername or the trust policy.
         let name = remote.address.hasPrefix("unix:") ? nil : remote.address
         do throws(TLSError) {

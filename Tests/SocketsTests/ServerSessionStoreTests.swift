@@ -180,6 +180,7 @@ final class MoodyStore: ServerSessionStore {
         #expect((failures.all[0].reason as? SocketError)?.code == .limitExceeded)
         store.release.open()
         await until { [store] in store.memory.count == 2 }
+        await until { [keeping] in keeping.closures.pending.withLock { $0 } == 0 }
         store.become(.works)
         // There is room again.
         _ = try await session(.tls13, server)

@@ -9,9 +9,9 @@ extension SSLContextBuilder {
     ///
     /// OpenSSL's anti-replay is on by default. With it tickets name sessions in the context's own cache,
     /// and early data is taken only by the ClientHello that takes its session out.
-    func setEarlyData(hosts: TLSHosts?, hasRing: Bool) throws(TLSError) {
+    func setEarlyData(hosts: TLSHosts?, sharesSessions: Bool) throws(TLSError) {
         guard role == .server, policy.acceptsEarlyData else { return }
-        if let reason = earlyDataObstacle(hosts, hasRing) {
+        if let reason = earlyDataObstacle(hosts, sharesSessions) {
             throw TLSError(
                 .invalidPolicy,
                 detail: "early data is accepted, and \(reason)",
@@ -28,9 +28,9 @@ extension SSLContextBuilder {
         unsafe cssl_ctx_set_session_cache_size(context, limits.earlyDataSessions)
     }
 
-    private func earlyDataObstacle(_ hosts: TLSHosts?, _ hasRing: Bool) -> String? {
+    private func earlyDataObstacle(_ hosts: TLSHosts?, _ sharesSessions: Bool) -> String? {
         // Another process would take the same again (RFC 8446 §8.1).
-        if hasRing { return "ticket keys are shared" }
+        if sharesSessions { return "sessions are shared" }
         if hosts != nil { return "there are virtual hosts" }
         if policy.judgesClients { return "clients are asked for a certificate" }
         if !policy.decisions.isEmpty { return "a decision of the handshake may take time" }

@@ -129,7 +129,8 @@ public final class TLSContext: Sendable {
         try builder.setSessions(trust: trust)
         try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
-        try builder.setEarlyData(hosts: hosts, hasRing: ticketKeys != nil)
+        let isShared = ticketKeys != nil || policy.decisions.contains(.session)
+        try builder.setEarlyData(hosts: hosts, sharesSessions: isShared)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples
