@@ -7,6 +7,7 @@ extension Connection {
     /// Stands in line with the first bytes of the client.
     ///
     /// - Throws: ``SocketError`` `.notAdmitted` when that took too long, or what ended the connection.
+    @inline(never)
     func standInLine() async throws(SocketError) {
         guard let gate = state.withLock({ $0.gate }) else { return }
         let place = gate.stand()

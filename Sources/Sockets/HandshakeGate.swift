@@ -3,8 +3,8 @@
 // Theory of operation
 //
 // A handshake costs as much as ten to fifty round trips, all of it in one step of the server. So a turn of
-// the loop takes one such step: whatever else the loop has to do goes in between. Who comes to an empty
-// line, in a turn that has had none, goes through at once and pays a look.
+// the loop takes few such steps: whatever else the loop has to do goes in between. Who comes to an empty
+// line, in a turn that has room, goes through at once and pays a look.
 //
 // When the first in line has waited long, there are more handshakes than the loop can do, and the rest of
 // the loop would get what they leave: `EventLoop.pressedUntil` says so. While that holds, and connections
@@ -116,6 +116,8 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         var waitingCount = 0
         /// The turn of the loop, by its time, that has had its handshake.
         var lastTurn: UInt64 = 0
+        /// How many that turn has had.
+        var stepsOfTurn = 0
         /// What handshakes owe to the others, in nanoseconds, and when that was reckoned.
         var debt = 0.0
         var reckonedAt = LoopInstant(nanoseconds: 0)
@@ -158,6 +160,9 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     /// When slots of other loops are looked at again.
     private static let slotPause = Duration.milliseconds(5)
 
+    /// Handshakes that begin in one turn of a loop that is not pressed; else it is one.
+    private static let stepsPerTurn = 4
+
     let loop: EventLoop
     let counts: HandshakeCounts
     private let slots: Int
@@ -182,11 +187,11 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         // Where handlers have threads of their own, handshakes take none of the loop's time.
         let turn = loop.isCurrent ? loop.now.nanoseconds : 0
         return state.withLock { s in
-            guard s.waitingCount == 0, s.running < slots, turn == 0 || turn != s.lastTurn,
-                turn == 0 || rest(&s, loop.now) == nil, counts.take()
+            guard s.waitingCount == 0, s.running < slots,
+                turn == 0 || (mayStep(&s, turn) && rest(&s, loop.now) == nil), counts.take()
             else { return false }
             s.running += 1
-            s.lastTurn = turn
+            s.stepsOfTurn += 1
             return true
         }
     }
@@ -263,19 +268,38 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
                 next = head.since.advanced(by: queueTime)
             } else if let rest = rest(&s, now) {
                 next = now.advanced(by: rest)
-            } else if !counts.take() {
-                next = now.advanced(by: HandshakeGate.slotPause)
-            } else {
-                s.running += 1
-                s.lastTurn = loop.now.nanoseconds
-                if let waiter = s.settle(head, .granted) { waiters.append(waiter) }
+            } else if grant(&s, &waiters) {
                 next = now.advanced(byNanoseconds: 1)
+            } else {
+                next = now.advanced(by: HandshakeGate.slotPause)
             }
             // Under the lock: a later deadline must not undo an earlier one of another thread.
             if s.waitingCount > 0 { loop.arm(self, at: next) }
             return waiters
         }
         for waiter in waiters { waiter.resume() }
+    }
+
+    /// Whether this turn of the loop has room for another step.
+    private func mayStep(_ s: inout State, _ turn: UInt64) -> Bool {
+        if s.lastTurn != turn {
+            s.lastTurn = turn
+            s.stepsOfTurn = 0
+        }
+        return s.stepsOfTurn < (loop.isPressed ? 1 : HandshakeGate.stepsPerTurn)
+    }
+
+    /// Lets those in, in their order, for whom this turn has room.
+    ///
+    /// - Returns: False when the listener has no slot left.
+    private func grant(_ s: inout State, _ waiters: inout [Waiter]) -> Bool {
+        while s.running < slots, mayStep(&s, loop.now.nanoseconds), let head = s.head {
+            guard counts.take() else { return false }
+            s.running += 1
+            s.stepsOfTurn += 1
+            if let waiter = s.settle(head, .granted) { waiters.append(waiter) }
+        }
+        return true
     }
 
     /// How long handshakes have to rest; nil for not at all.

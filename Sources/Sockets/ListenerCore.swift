@@ -265,25 +265,11 @@ final class ListenerCore: Sendable {
         do throws(SocketError) {
             try await connection.handshake()
         } catch {
-            // Those who did not come as far have been told of.
-            if isTLS, events.isObserved, closeReason == nil || error.code != .notAdmitted {
-                let remote = connection.remote ?? localAddress
-                events.publish(
-                    error.code == .notAdmitted
-                        ? .refused(.queueTime, remote: remote)
-                        : .handshakeFailed(error, remote: remote)
-                )
-            }
+            if isTLS, events.isObserved { tell(of: connection, error) }
             throw error
         }
-        if traffic.isObserved {
-            let (timings, remote) = connection.state.withLock { s in (s.timings, s.remote) }
-            traffic.publish(.ready(timings, remote: remote ?? localAddress))
-        }
-        guard isTLS, events.isObserved else { return }
-        let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
-        guard let report else { return }
-        events.publish(.handshakeDone(report, remote: remote ?? localAddress))
+        if traffic.isObserved { tellReady(of: connection) }
+        if isTLS, events.isObserved { tell(of: connection) }
     }
 
     private func add(credit: Int) {

@@ -402,7 +402,7 @@ extension ListenerEvents.Iterator {
         // The turn in which it was accepted is over.
         await Task(executorPreference: listener.core.loop) {}.value
         #expect(!listener.isDraining)
-        let closing = Task { await listener.close("enough", deadline: .milliseconds(400)) }
+        let closing = Task { await listener.close("enough", deadline: .seconds(3)) }
         #expect((try? await silent.read()) == nil)
         #expect(listener.isDraining)
         // They still work.

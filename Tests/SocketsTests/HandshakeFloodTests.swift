@@ -30,7 +30,7 @@ private final class Flood: Sendable {
 
     /// Lets them begin.
     func start(on group: EventLoopGroup) -> Task<Void, Never> {
-        Task(executorPreference: group.loops[0]) { await run() }
+        Task(executorPreference: group.loops[0]) { await self.run() }
     }
 
     func stop() { isOver.store(true, ordering: .relaxed) }
