@@ -56,6 +56,8 @@ public struct SocketError: Error, Sendable {
         case refusedByApplication
         /// The peer did not prove the preshared key that it should have.
         case presharedKeyRejected
+        /// The private key of this side, which is elsewhere, gave no signature or a wrong one.
+        case signingFailed
 
         /// No connection within ``SocketInit/connectionTimeout`` or the limit for one attempt.
         case connectTimedOut
@@ -159,7 +161,7 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .signingFailed:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
@@ -261,6 +263,7 @@ extension SocketError.Code {
         case .tlsFailed: "TLS failed"
         case .refusedByApplication: "the application refused the peer"
         case .presharedKeyRejected: "the peer did not prove the preshared key"
+        case .signingFailed: "this side's external private key did not sign"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
         case .responseTimedOut: "the response was not sent in time"

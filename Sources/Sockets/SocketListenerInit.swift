@@ -195,6 +195,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ocspIssuer }
         set { callbacks.ocspIssuer = newValue }
     }
+    /// The library context of OpenSSL's that TLS works in, see ``TLSLibrary``; nil is the process's own.
+    public var library: TLSLibrary?
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -240,6 +242,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.sessionIDContext = host.map { sessionIDContext + "\n" + $0 } ?? sessionIDContext
             policy.sessionTimeout = sessionTimeout
             policy.limits = limits
+            policy.library = library
         }
         do throws(TLSError) {
             return try TLSContext(

@@ -22,6 +22,10 @@ class TLSDecider: @unchecked Sendable {
     ///
     /// - Throws: What refuses the peer.
     func answer(_ question: TLSQuestion, _ where: Circumstances) async throws -> TLSAnswer {
+        // Of whichever identity it is, whoever chose it.
+        if case .signature(let request) = question, let sign = request.signer {
+            return .signature(try await sign.function(request))
+        }
         throw TLSRefusal("nobody decides", alert: .internalError)
     }
 }
@@ -56,7 +60,7 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
             guard let judge = callbacks.ocsp else { break }
             try await judge.function(response, staple)
             return .accept
-        case .clientHello, .clientCertificate: break
+        case .clientHello, .clientCertificate, .signature: break
         }
         return try await super.answer(question, place)
     }
@@ -95,7 +99,7 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             let callbacks = place.context.companion as? ListenerCallbacks
             guard let give = callbacks?.presharedKey else { break }
             return try await give.answer(request)
-        case .serverIdentity, .certificateChoice, .ocspResponse: break
+        case .serverIdentity, .certificateChoice, .ocspResponse, .signature: break
         }
         return try await super.answer(question, place)
     }

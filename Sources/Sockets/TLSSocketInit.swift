@@ -98,6 +98,8 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Whether a connection without a preshared key fails: once ``presharedKey`` has given one, by
     /// default.
     public var presharedKeyDemand = PresharedKeyDemand.onceGiven
+    /// The library context of OpenSSL's that TLS works in, see ``TLSLibrary``; nil is the process's own.
+    public var library: TLSLibrary?
     /// The closures, in a form that can be compared.
     var callbacks = ClientCallbacks()
 
@@ -121,6 +123,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.limits = limits
             policy.decisions = callbacks.decisions
             policy.presharedKeyDemand = presharedKeyDemand
+            policy.library = library
         }
     }
 

@@ -90,6 +90,9 @@ public struct HandshakeReport: Sendable {
     public var tickets: [TicketFacts]
     /// What the two sides proved themselves by; nil until the handshake is complete.
     public var authentication: HandshakeAuthentication?
+    /// The OpenSSL provider whose cipher the negotiated suite uses, for example `default` or `fips`;
+    /// nil until there is a suite.
+    public var provider: String?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

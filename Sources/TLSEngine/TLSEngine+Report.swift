@@ -52,7 +52,8 @@ extension TLSEngine {
             bytesSent: facts.bytesSent,
             flights: facts.flights,
             tickets: connection.tickets,
-            authentication: authentication
+            authentication: authentication,
+            provider: connection.provider(in: policy.library)
         )
     }
 

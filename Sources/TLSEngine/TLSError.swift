@@ -120,6 +120,16 @@ public struct TLSError: Error, Sendable {
         /// An OCSP response that this side was to staple does not count, see
         /// ``TLSError/verification``.
         case invalidOCSPResponse
+        /// The key that is elsewhere gave no signature.
+        case signingFailed
+        /// What the key that is elsewhere gave is not its signature; it was not sent.
+        case invalidSignature
+        /// A PKCS #12 file, or what a URI names, cannot be read, or lacks a key or a certificate.
+        case invalidKeyStore
+        /// A file is encrypted by an algorithm that none of the loaded providers has.
+        case unsupportedEncryption
+        /// A provider of OpenSSL's cannot be loaded, or none has the property that is demanded.
+        case providerUnavailable
     }
 
     /// What happened.
@@ -173,7 +183,9 @@ public struct TLSError: Error, Sendable {
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
+            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing,
+            .signingFailed, .invalidSignature, .invalidKeyStore, .unsupportedEncryption,
+            .providerUnavailable:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -264,6 +276,11 @@ extension TLSError.Code {
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
+        case .signingFailed: "the external private key gave no signature"
+        case .invalidSignature: "the external private key gave a wrong signature"
+        case .invalidKeyStore: "the store of keys and certificates cannot be read"
+        case .unsupportedEncryption: "the file is encrypted by an algorithm that is not loaded"
+        case .providerUnavailable: "an OpenSSL provider is not available"
         }
     }
 }

@@ -74,6 +74,9 @@ public struct TLSPolicy: Hashable, Sendable {
     /// What a server of TLS 1.2 tells its clients to choose a preshared key by, up to 256 bytes; nil
     /// tells nothing (RFC 4279 §2).
     public var presharedKeyHint: String?
+    /// The library context that the handshake and the verification of chains work in; nil is the
+    /// process's own.
+    public var library: TLSLibrary?
 
     /// Makes the default policy.
     public init() {}

@@ -81,7 +81,7 @@ func chooseCertificate(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer
     case nil: -1
     case .present(let identity): unsafe SSLConnection.present(identity, on: ssl) ? 1 : 0
     case .refuse: 0
-    case .accept, .use, .presharedKey: 1
+    case .accept, .use, .presharedKey, .signature: 1
     }
 }
 
@@ -137,7 +137,7 @@ extension Deliberation {
             // OpenSSL chooses the alert by this code.
             unsafe X509_STORE_CTX_set_error(store, verificationCode(of: refusal))
             return 0
-        case .accept, .use, .present, .presharedKey: return 1
+        case .accept, .use, .present, .presharedKey, .signature: return 1
         }
     }
 }
@@ -170,6 +170,7 @@ extension VerificationCode {
 extension SSLConnection {
     /// Sets up what decisions need of a connection.
     mutating func install(_ deliberation: Deliberation) {
+        if deliberation.signsElsewhere { signElsewhere() }
         let pointer = unsafe Unmanaged.passUnretained(deliberation).toOpaque()
         unsafe SSL_set_ex_data(ssl, Callbacks.deliberationIndex, pointer)
         if deliberation.decisions.contains(.certificateChoice), unsafe SSL_is_server(ssl) == 0 {
@@ -182,6 +183,7 @@ extension SSLConnection {
     /// Forgets the decisions, which are all made.
     mutating func uninstallDeliberation() {
         unsafe SSL_set_ex_data(ssl, Callbacks.deliberationIndex, nil)
+        signElsewhereNoMore()
     }
 
     /// Whether OpenSSL takes the handshake for done.
