@@ -73,10 +73,10 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
     static let contextsMax = 1024
     private let contexts = ContextCache<TLSSocketListenerInit>(limit: contextsMax)
 
-    /// Nil when there is nothing to decide.
+    /// Nil when there is nothing to decide, and no place of its own to do it.
     init?(_ tls: TLSSocketListenerInit, executor: (any TaskExecutor)?) {
         let all = [tls.callbacks] + tls.hosts.compactMap(\.tls?.callbacks)
-        guard all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
+        guard executor != nil || all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
         self.tls = tls
         super.init(executor: executor)
     }

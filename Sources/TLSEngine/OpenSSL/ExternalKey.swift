@@ -127,3 +127,6 @@ extension TLSIdentity {
     /// Whether its key could decrypt what a client of TLS 1.2 sends.
     fileprivate var isOfRSA: Bool { certificate.publicKey.type == "RSA" }
 }
+
+/// The most bytes of a stack of its own that a handshake has used in this process so far.
+package var stackBytesUsedByHandshakes: Int { cek_stack_used() }

@@ -180,7 +180,10 @@ private enum KeyStore {
             return TLSError(
                 .unsupportedEncryption,
                 detail: detail,
-                hint: "Encrypt it anew by a current program, or give TLSLibrary.legacy() as its library",
+                // OpenSSL 3.0's store opens such a file in the process's own context, whatever it is given.
+                hint:
+                    "Encrypt it anew by a current program, or give the file's bytes to "
+                    + "TLSIdentity(pkcs12:passphrase:library:) with TLSLibrary.legacy()",
                 reasons: reasons
             )
         }
