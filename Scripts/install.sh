@@ -3,7 +3,7 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                python3, node, java
+#                                python3, node, java, softhsm2
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -42,6 +42,8 @@ peers=(
     "nginx-light|nginx|nginx-core|nginx-full|nginx-extras"
     "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
+    "softhsm2"               # a PKCS #11 token that holds a key
+    "opensc"                 # pkcs11-tool, which signs by it
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"

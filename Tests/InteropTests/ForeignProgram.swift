@@ -26,6 +26,9 @@ struct ForeignProgram: Sendable, Hashable {
     static let node = ForeignProgram("node")
     static let python = ForeignProgram("python3")
     static let java = ForeignProgram("java")
+    static let softHSM = ForeignProgram("softhsm2-util")
+    /// Of OpenSC.
+    static let pkcs11Tool = ForeignProgram("pkcs11-tool")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =

@@ -46,6 +46,7 @@ enum InteropDocument {
             "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
             "  staple none.",
             "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
+            "- *Keys elsewhere*: the key of our side is not in its process; a closure signs.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]

@@ -31,6 +31,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
+    case externalKeys = "Keys elsewhere"
     case other = "Its own"
 }
 
@@ -122,6 +123,8 @@ struct InteropLine: Sendable {
                 staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
+                // With a key in a token.
+                [.externalKeys: 2 * once],
                 keys
             ),
             InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
