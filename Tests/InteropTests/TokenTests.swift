@@ -28,14 +28,18 @@ private final class Token: Sendable {
             .write(toFile: path + "/softhsm2.conf", atomically: true, encoding: .utf8)
         try await run(
             .softHSM,
-            ["--init-token", "--free", "--label", Token.label, "--pin", Token.pin, "--so-pin", "0000"]
+            [
+                "--init-token", "--free", "--label", Token.label, "--pin", Token.pin, "--so-pin",
+                "0000",
+            ]
         )
         let plain = path + "/plain.pem"
         try Data(certificate.privateKeyPEM.utf8).write(to: URL(fileURLWithPath: plain))
         try await run(
             .softHSM,
             [
-                "--import", plain, "--token", Token.label, "--label", "server", "--id", "01", "--pin",
+                "--import", plain, "--token", Token.label, "--label", "server", "--id", "01",
+                "--pin",
                 Token.pin,
             ]
         )
@@ -49,7 +53,8 @@ private final class Token: Sendable {
         let digest = try #require(request.digest)
         try Data(digest).write(to: URL(fileURLWithPath: name))
         var arguments = [
-            "--module", try #require(Token.module), "--token-label", Token.label, "--login", "--pin",
+            "--module", try #require(Token.module), "--token-label", Token.label, "--login",
+            "--pin",
             Token.pin, "--sign", "--id", "01", "--input-file", name, "--output-file", name + ".sig",
         ]
         let hash = try #require(request.scheme.hashName).replacing("-", with: "")

@@ -1,5 +1,6 @@
 // Private keys that are elsewhere: a handshake stops where it needs a signature, and goes on with it.
 
+import Foundation
 import TLSEngine
 import TLSTestKit
 import Testing
@@ -58,6 +59,22 @@ struct BadSignature: Sendable, CustomTestStringConvertible {
             try identity.signature(of: request.message, scheme: request.scheme) + [0]
         },
     ]
+}
+
+/// A pair that threads use one after the other.
+private struct SharedPair: @unchecked Sendable {
+    let pair: EnginePair
+}
+
+/// Runs a closure in a thread of its own, and waits for its end.
+private func inThread(_ body: @escaping @Sendable () -> Void) {
+    let end = DispatchSemaphore(value: 0)
+    let thread = Thread {
+        body()
+        end.signal()
+    }
+    thread.start()
+    end.wait()
 }
 
 @Suite(.timeLimit(.minutes(1)))
@@ -153,7 +170,10 @@ struct ExternalKeyTests {
         #expect(!own.isReady && !own.isOpen)
     }
 
-    @Test("who cannot sign refuses: own code, the reason, internal_error", arguments: SigningCase.all)
+    @Test(
+        "who cannot sign refuses: own code, the reason, internal_error",
+        arguments: SigningCase.all
+    )
     func refuse(_ test: SigningCase) throws {
         let (pair, _) = try pair(test)
         pair.settle()
@@ -188,9 +208,11 @@ struct ExternalKeyTests {
             try pair.server.engine.answer(.signature(signature))
         }
         pair.inject([], towards: .server)
-        #expect(produced { (output) throws(TLSError) in
-            try pair.server.engine.handshake(consuming: Span(), producing: &output)
-        }.bytes.count > 500)
+        #expect(
+            produced { (output) throws(TLSError) in
+                try pair.server.engine.handshake(consuming: Span(), producing: &output)
+            }.bytes.count > 500
+        )
     }
 
     @Test("an engine may go while it waits, and its peer be cut off", arguments: SigningCase.all)
@@ -221,6 +243,27 @@ struct ExternalKeyTests {
             #expect(pair.isReady)
         }
         try pairs[100].expectDataFlows()
+    }
+
+    @Test("a handshake goes on in another thread than it stopped in", arguments: SigningCase.all)
+    func threads(_ test: SigningCase) throws {
+        let (pair, key) = try pair(test)
+        let shared = SharedPair(pair: pair)
+        inThread { shared.pair.settle() }
+        guard case .signature(let request) = pair.question(test.role) else {
+            Issue.record("no signature is asked for")
+            return
+        }
+        let signature = try key.signature(of: request.message, scheme: request.scheme)
+        inThread { try? shared.pair.answer(test.role, .signature(signature)) }
+        inThread { try? shared.pair.expectDataFlows() }
+        #expect(pair.isReady && pair.facts(.client).received.count > 0)
+        // One that goes in another thread than it waits in.
+        let (other, _) = try self.pair(test)
+        let waiting = SharedPair(pair: other)
+        inThread { waiting.pair.settle() }
+        #expect(other.question(test.role)?.kind == .signature)
+        inThread { waiting.pair.endWire(towards: test.role) }
     }
 
     @Test("a session is resumed without the key", arguments: versions)
@@ -298,7 +341,9 @@ struct ExternalKeyTests {
     )
     func behindStaple(accepts: Bool) throws {
         // A large certificate, so that the flight leaves OpenSSL's buffer before it is complete.
-        let names = (0..<200).map { SubjectName(stringLiteral: "host-number-\($0).a.long.name.test") }
+        let names = (0..<200).map {
+            SubjectName(stringLiteral: "host-number-\($0).a.long.name.test")
+        }
         var recipe = CertificateRecipe.client("alice", names)
         recipe.key = .p256
         let here = try TLSIdentity(fixtures.ca.issue(recipe))
@@ -340,7 +385,10 @@ struct ExternalKeyTests {
         let withKey = try EnginePair(client: client, server: fixtures.server(identities: [here]))
         try withKey.handshake()
         #expect(withKey.isReady)
-        let without = try EnginePair(client: client, server: fixtures.server(identities: [elsewhere]))
+        let without = try EnginePair(
+            client: client,
+            server: fixtures.server(identities: [elsewhere])
+        )
         without.settle()
         #expect(without.errors[.server] == TLSError(.noSharedParameters))
         #expect(throws: TLSError(.invalidCipherSuite)) {

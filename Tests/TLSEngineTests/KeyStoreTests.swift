@@ -95,7 +95,15 @@ struct KeyStoreTests {
         let (key, archive) = (directory.path + "/key.pem", directory.path + "/a.p12")
         try write(Array((issued.chainPEM + issued.privateKeyPEM).utf8), to: key)
         try run(
-            "openssl", "pkcs12", "-export", "-legacy", "-in", key, "-passout", "pass:secret", "-out",
+            "openssl",
+            "pkcs12",
+            "-export",
+            "-legacy",
+            "-in",
+            key,
+            "-passout",
+            "pass:secret",
+            "-out",
             archive
         )
         let refused = error(archive, passphrase: "secret")

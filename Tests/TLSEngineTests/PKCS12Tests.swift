@@ -97,7 +97,10 @@ struct PKCS12Tests {
 
     @Test(
         "files without a passphrase are opened, whichever way they have none",
-        arguments: [["-passout", "pass:"], ["-passout", "pass:", "-nomac"], ["-keypbe", "NONE", "-certpbe", "NONE"]]
+        arguments: [
+            ["-passout", "pass:"], ["-passout", "pass:", "-nomac"],
+            ["-keypbe", "NONE", "-certpbe", "NONE"],
+        ]
     )
     func noPassphrase(options: [String]) throws {
         let bytes = try exported(options, passphrase: "")
@@ -112,12 +115,16 @@ struct PKCS12Tests {
         let bytes = try issued.pkcs12(passphrase: "grün und blau")
         #expect(error(bytes, nil) == TLSError(.wrongPassphrase))
         #expect(error(bytes, "grün") == TLSError(.wrongPassphrase))
-        #expect(error(bytes, SecretBytes(Array("grün und blau\0".utf8))) == TLSError(.wrongPassphrase))
+        #expect(
+            error(bytes, SecretBytes(Array("grün und blau\0".utf8))) == TLSError(.wrongPassphrase)
+        )
         let identity = try TLSIdentity(pkcs12: bytes, passphrase: "grün und blau")
         #expect(identity.certificate.der == issued.certificateDER)
     }
 
-    @Test("RC2 of old programs is refused with the way out, and read in a library context that has it")
+    @Test(
+        "RC2 of old programs is refused with the way out, and read in a library context that has it"
+    )
     func legacy() throws {
         let bytes = try exported(["-legacy"])
         let error = self.error(bytes)
@@ -147,9 +154,26 @@ struct PKCS12Tests {
         let directory = try TemporaryDirectory()
         let store = directory.path + "/store.p12"
         try run(
-            "keytool", "-genkeypair", "-alias", "a", "-keyalg", "EC", "-groupname", "secp256r1",
-            "-dname", "CN=java", "-ext", "san=dns:localhost", "-storetype", "PKCS12", "-keystore",
-            store, "-storepass", "changeit", "-validity", "1"
+            "keytool",
+            "-genkeypair",
+            "-alias",
+            "a",
+            "-keyalg",
+            "EC",
+            "-groupname",
+            "secp256r1",
+            "-dname",
+            "CN=java",
+            "-ext",
+            "san=dns:localhost",
+            "-storetype",
+            "PKCS12",
+            "-keystore",
+            store,
+            "-storepass",
+            "changeit",
+            "-validity",
+            "1"
         )
         let identity = try TLSIdentity(pkcs12: contents(of: store), passphrase: "changeit")
         #expect(identity.certificate.shortName == "java")
@@ -184,11 +208,16 @@ struct PKCS12Tests {
         let last = Array(bytes.suffix(4))
         #expect(last == [0x02, 0x02, 0x08, 0x00])
         let macLength = bytes.count
-        let mac = try #require(bytes.indices.last { index in
-            bytes[index] == 0x30 && index + 2 + Int(bytes[index + 1]) == macLength
-                && bytes[index + 1] > 50
-        })
-        bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: [0x02, 0x04, 0x7f, 0xff, 0xff, 0xff])
+        let mac = try #require(
+            bytes.indices.last { index in
+                bytes[index] == 0x30 && index + 2 + Int(bytes[index + 1]) == macLength
+                    && bytes[index + 1] > 50
+            }
+        )
+        bytes.replaceSubrange(
+            bytes.count - 4..<bytes.count,
+            with: [0x02, 0x04, 0x7f, 0xff, 0xff, 0xff]
+        )
         bytes[mac + 1] += 2
         let whole = Int(bytes[2]) << 8 + Int(bytes[3]) + 2
         #expect(bytes[1] == 0x82)

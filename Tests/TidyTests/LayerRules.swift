@@ -40,7 +40,9 @@ private let importTable: [String: ImportRow] = [
 private let forbiddenIncludes: [String: [String]] = [
     "COpenSSL": ["sys/", "netinet/", "arpa/", "netdb.h", "CLinux.h", "pthread.h"],
     "CTLSTransport": ["sys/", "netinet/", "arpa/", "netdb.h", "CLinux.h"],
-    "CExternalKey": ["sys/socket.h", "netinet/", "arpa/", "netdb.h", "CLinux.h", "CTLSTransport.h"],
+    "CExternalKey": [
+        "sys/socket.h", "netinet/", "arpa/", "netdb.h", "CLinux.h", "CTLSTransport.h",
+    ],
     "CLinux": ["openssl/", "COpenSSL.h", "CTLSTransport.h"],
 ]
 

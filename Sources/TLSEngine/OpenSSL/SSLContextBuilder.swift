@@ -166,7 +166,9 @@ struct SSLContextBuilder {
             ErrorQueue.clear()
             // A key too small for the security level is refused here, with OpenSSL's reason.
             let leaf = try handle(of: identity.certificate)
-            guard unsafe SSL_CTX_use_certificate(context, leaf.pointer) == 1 else { throw ErrorQueue.error(.invalidCertificate, identity.certificate.shortName) }
+            guard unsafe SSL_CTX_use_certificate(context, leaf.pointer) == 1 else {
+                throw ErrorQueue.error(.invalidCertificate, identity.certificate.shortName)
+            }
             let key = try identity.key(in: policy.library)
             guard unsafe SSL_CTX_use_PrivateKey(context, key.pointer) == 1 else {
                 throw ErrorQueue.error(.invalidPrivateKey, identity.certificate.shortName)
