@@ -133,7 +133,8 @@ final class Deliberation {
             return
         }
         if case .signature(let request) = question {
-            if case .refuse(let refusal) = answer { refuse(request.failure(refusal), .internalError) }
+            guard case .refuse(let refusal) = answer else { return }
+            refuse(request.failure(refusal), .internalError)
             return
         }
         // A key stays where it is wiped, and each question about keys is another one.

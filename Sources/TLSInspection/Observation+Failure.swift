@@ -12,7 +12,7 @@ extension Observation {
         case .connectTimedOut: (.timeout, .noConnection)
         case .handshakeTimedOut, .responseTimedOut, .idleTimedOut: (.timeout, .noHandshake)
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .signingFailed:
             (tlsOutcome(of: error.tls), .noHandshake)
         case .peerReset:
             hasConnected ? (.closed, .noHandshake) : (.connectionFailed, .noConnection)

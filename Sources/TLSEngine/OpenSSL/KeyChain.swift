@@ -13,6 +13,7 @@ struct KeyChain {
     /// The first key that has a certificate here, and its chain, leaf first.
     ///
     /// - Parameter place: Where they come from, for errors.
+    /// - Returns: Both.
     /// - Throws: ``TLSError`` `.invalidKeyStore` without a key or a certificate, `.keyMismatch` when
     ///   none belongs to the other.
     func identity(of place: String) throws(TLSError) -> TLSIdentity {

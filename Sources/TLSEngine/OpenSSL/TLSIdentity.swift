@@ -50,7 +50,9 @@ public struct TLSIdentity: Sendable {
 }
 
 extension TLSIdentity: Hashable {
-    /// Compares the chains: the key belongs to the leaf. One that is elsewhere equals its copies only.
+    /// Compares the chains: the key belongs to the leaf.
+    ///
+    /// One that is elsewhere equals its copies only.
     public static func == (left: TLSIdentity, right: TLSIdentity) -> Bool {
         left.certificateChain == right.certificateChain && left.external === right.external
     }
