@@ -65,7 +65,7 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
             guard let judge = callbacks.ocsp else { break }
             try await judge.function(response, staple)
             return .accept
-        case .clientHello, .clientCertificate, .signature: break
+        case .clientHello, .clientCertificate, .session, .signature: break
         }
         return try await super.answer(question, place)
     }
@@ -131,6 +131,9 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             let callbacks = place.context.companion as? ListenerCallbacks
             guard let give = callbacks?.presharedKey else { break }
             return try await give.answer(request)
+        case .session(let request):
+            let callbacks = place.context.companion as? ListenerCallbacks
+            return .session(await callbacks?.sessionStore?.find(request, place.context))
         case .serverIdentity, .certificateChoice, .ocspResponse, .signature: break
         }
         return try await super.answer(question, place)

@@ -43,6 +43,7 @@ final class Deliberation {
     /// Whether ``helloRecords`` is to be filled.
     var keepsHello: Bool {
         !isHelloSettled || !isClientSettled || presharedKeys?.isHelloSettled == false
+            || sessions?.isSettled == false
     }
     /// The records of the ClientHello, as they are consumed.
     var helloRecords: [UInt8] = []
@@ -77,6 +78,8 @@ final class Deliberation {
     let signsElsewhere: Bool
     /// The preshared keys; nil where none are used.
     let presharedKeys: PresharedKeyExchange?
+    /// The sessions that the owner keeps; nil where it does not.
+    let sessions: SessionLookup?
 
     init(_ context: TLSContext, isHelloSettled: Bool = false) {
         decisions = context.policy.decisions
@@ -87,6 +90,7 @@ final class Deliberation {
         isClientSettled = context.role == .client || !decisions.contains(.clientCertificate)
         presharedKeys =
             decisions.contains(.presharedKey) ? PresharedKeyExchange(context) : nil
+        sessions = decisions.contains(.session) ? SessionLookup() : nil
     }
 
     /// Whether there is anything to be decided under a context.
@@ -137,8 +141,9 @@ final class Deliberation {
             refuse(request.failure(refusal), .internalError)
             return
         }
-        // A key stays where it is wiped, and each question about keys is another one.
-        if question.kind != .presharedKey { answers[question.kind] = answer }
+        // A key stays where it is wiped, and each question about keys, or sessions, is another one.
+        if case .session(let session?) = answer { sessions?.found = session }
+        if question.kind != .presharedKey, question.kind != .session { answers[question.kind] = answer }
         if case .refuse(let refusal) = answer {
             refuse(
                 refusal.error(phase: question.phase),

@@ -44,6 +44,7 @@ extension TLSEngine {
             ocspResponse: connection.ocspResponse,
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
+            certificateTimestamps: certificateTimestamps,
             pins: record?.pinVerdict,
             tlsa: record?.tlsaVerdict,
             withheldSession: record?.withheld,
@@ -55,6 +56,15 @@ extension TLSEngine {
             tickets: connection.tickets,
             authentication: authentication,
             provider: connection.provider(in: policy.library)
+        )
+    }
+
+    private var certificateTimestamps: CertificateTimestamps {
+        guard context.role == .client, !connection.isResumed else { return CertificateTimestamps() }
+        return CertificateTimestamps(
+            leaf: connection.peerChain.first,
+            response: connection.ocspResponse,
+            list: record?.timestampList
         )
     }
 

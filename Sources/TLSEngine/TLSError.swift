@@ -132,6 +132,8 @@ public struct TLSError: Error, Sendable {
         case unsupportedEncryption
         /// A provider of OpenSSL's cannot be loaded, or none has the property that is demanded.
         case providerUnavailable
+        /// A secret for ticket keys is too short, or cannot be read.
+        case invalidTicketSecret
     }
 
     /// What happened.
@@ -188,7 +190,7 @@ public struct TLSError: Error, Sendable {
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing,
             .signingFailed, .invalidSignature, .invalidKeyStore, .unsupportedEncryption,
-            .providerUnavailable:
+            .providerUnavailable, .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -285,6 +287,7 @@ extension TLSError.Code {
         case .invalidKeyStore: "the store of keys and certificates cannot be read"
         case .unsupportedEncryption: "the file is encrypted by an algorithm that is not loaded"
         case .providerUnavailable: "an OpenSSL provider is not available"
+        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }
 }

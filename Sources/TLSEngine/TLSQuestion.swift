@@ -40,6 +40,11 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     ///
     /// Need not be named: it is asked wherever an identity has such a key.
     public static let signature = TLSDecisions(rawValue: 1 << 16)
+    /// A server's: which session a client resumes; ``TLSQuestion/session(_:)``.
+    ///
+    /// Its owner keeps the sessions then, see ``TLSEngine/takeSessionChanges()``: clients get numbers
+    /// instead of tickets.
+    public static let session = TLSDecisions(rawValue: 1 << 9)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -68,6 +73,9 @@ public enum TLSQuestion: Sendable {
     /// The signature that proves this side's certificate, whose key is elsewhere:
     /// ``TLSAnswer/signature(_:)``, or a refusal by who cannot sign.
     case signature(SignatureRequest)
+    /// The session of this number: ``TLSAnswer/session(_:)``, ``TLSAnswer/accept`` for none, or a
+    /// refusal.
+    case session(ServerSessionRequest)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -79,13 +87,14 @@ public enum TLSQuestion: Sendable {
         case .presharedKey: .presharedKey
         case .ocspResponse: .ocspResponse
         case .signature: .signature
+        case .session: .session
         }
     }
 
     /// Where the handshake stands until it is answered.
     public var phase: HandshakePhase {
         switch self {
-        case .clientHello: .clientHello
+        case .clientHello, .session: .clientHello
         case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice, .signature: .keyExchange
@@ -105,6 +114,7 @@ public enum TLSQuestion: Sendable {
         case .ocspResponse: .badCertificateStatusResponse
         // OpenSSL has no other word for it.
         case .signature: .internalError
+        case .session: .internalError
         }
     }
 }
@@ -125,6 +135,8 @@ public enum TLSAnswer: Sendable {
     /// The signature that was asked for, in the form TLS has it: in DER for ECDSA. It is verified
     /// before the peer gets it.
     case signature([UInt8])
+    /// This session is resumed; nil has none.
+    case session(ServerSession?)
 
     /// Whether it says something about a kind of question.
     func fits(_ question: TLSQuestion) -> Bool {
@@ -136,7 +148,9 @@ public enum TLSAnswer: Sendable {
         case (.use(let context, _), .clientHello): context?.role != .client
         case (.present, .certificateChoice): true
         case (.presharedKey, .presharedKey): true
-        case (.use, _), (.present, _), (.presharedKey, _): false
+        case (.session(let session), .session(let request)):
+            session.map { $0.id == request.id } ?? true
+        case (.use, _), (.present, _), (.presharedKey, _), (.session, _): false
         }
     }
 }
