@@ -55,15 +55,17 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
-        // C: the system's OpenSSL, the buffer BIO, and what Glibc's own module lacks.
+        // C: the system's OpenSSL, the buffer BIO, keys that are elsewhere, and what Glibc's own module
+        // lacks.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CTLSTransport", dependencies: ["COpenSSL"]),
+        .target(name: "CExternalKey", dependencies: ["COpenSSL"]),
         .target(name: "CLinux"),
 
         // Libraries, from the bytes up.
         .target(
             name: "TLSEngine",
-            dependencies: ["COpenSSL", "CTLSTransport"],
+            dependencies: ["COpenSSL", "CTLSTransport", "CExternalKey"],
             swiftSettings: settings
         ),
         .target(name: "SocketCore", dependencies: ["CLinux"], swiftSettings: settings),

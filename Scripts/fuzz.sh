@@ -54,7 +54,7 @@ build() {
     # that are gone stay, so it is their list of sources that counts.
     local objects=()
     local module object source
-    for module in CLinux CTLSTransport CFuzzSupport SocketCore TLSEngine Sockets TLSTestKit \
+    for module in CLinux CTLSTransport CExternalKey CFuzzSupport SocketCore TLSEngine Sockets TLSTestKit \
         FuzzTargets; do
         if [[ -e $products/$module.build/sources ]]; then
             while IFS= read -r source; do
@@ -67,7 +67,7 @@ build() {
     done
     # The module maps that SwiftPM makes for C targets.
     local maps=()
-    for module in CLinux CTLSTransport CFuzzSupport; do
+    for module in CLinux CTLSTransport CExternalKey CFuzzSupport; do
         maps+=(-Xcc "-fmodule-map-file=$products/$module.build/module.modulemap")
     done
     local -a system

@@ -3,7 +3,7 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                exim, postgresql, tshark, python3, node, java
+#                                exim, postgresql, tshark, softhsm2, python3, node, java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -42,6 +42,8 @@ peers=(
     "nginx-light|nginx|nginx-core|nginx-full|nginx-extras"
     "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
+    "softhsm2"               # a PKCS #11 token that holds a key
+    "opensc"                 # pkcs11-tool, which signs by it
     # Servers and clients of protocols that start TLS in the middle.
     "exim4-daemon-light|exim4-daemon-heavy"
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql

@@ -69,13 +69,17 @@ copies="$(grep -oE '/[^ ]*libcrypto[^ ]*' <<<"$resolved" | xargs -r readlink -f 
 # Only this package's programs run on the other library. The peers that tests start stay with the
 # system's: Debian's openssl, for one, does not bear another libcrypto.
 mkdir -p "$work/peers"
-for peer in openssl curl nginx gnutls-cli gnutls-serv python3; do
+for peer in openssl curl nginx gnutls-cli gnutls-serv python3 softhsm2-util pkcs11-tool; do
     place="$(command -v "$peer")" || continue
-    printf '#!/bin/sh\nunset LD_LIBRARY_PATH LD_PRELOAD\nexec "%s" "$@"\n' "$place" \
+    printf '#!/bin/sh\nunset LD_LIBRARY_PATH LD_PRELOAD OPENSSL_MODULES\nexec "%s" "$@"\n' "$place" \
         >"$work/peers/$peer"
     chmod +x "$work/peers/$peer"
 done
-run() { env PATH="$work/peers:$PATH" LD_LIBRARY_PATH="$libraries" "$@"; }
+# The wheel has no modules; the system's legacy provider runs under the other library too.
+modules="$(openssl version -m | sed 's/.*"\(.*\)"/\1/')"
+run() {
+    env PATH="$work/peers:$PATH" LD_LIBRARY_PATH="$libraries" OPENSSL_MODULES="$modules" "$@"
+}
 suites() {
     local filter="$1"
     shift

@@ -17,10 +17,14 @@
 #include <openssl/ocsp.h>
 #include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/provider.h>
 #include <openssl/proverr.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
+#include <openssl/store.h>
+#include <openssl/ui.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -188,6 +192,9 @@ static inline unsigned int cssl_host_check_flags(void) {
 // Errors. `ERR_GET_LIB` and `ERR_GET_REASON` are inline functions already.
 static inline int cssl_error_is_system(unsigned long code) { return ERR_SYSTEM_ERROR(code) ? 1 : 0; }
 
+// An algorithm that no loaded provider has.
+static inline int cssl_error_unsupported(void) { return ERR_R_UNSUPPORTED; }
+
 // Stacks: one typed pair of functions each, as the macros expand to casts.
 static inline int cssl_x509_stack_count(const STACK_OF(X509) *stack) { return sk_X509_num(stack); }
 static inline X509 *cssl_x509_stack_value(const STACK_OF(X509) *stack, int index) {
@@ -228,6 +235,10 @@ static inline STACK_OF(X509_NAME) *cssl_x509_name_stack_new(void) { return sk_X5
 static inline STACK_OF(X509) *cssl_x509_stack_new(void) { return sk_X509_new_null(); }
 static inline int cssl_x509_stack_push(STACK_OF(X509) *stack, X509 *certificate) {
     return sk_X509_push(stack, certificate);
+}
+// Frees the stack and what it holds.
+static inline void cssl_x509_stack_free_all(STACK_OF(X509) *stack) {
+    sk_X509_pop_free(stack, X509_free);
 }
 // Frees the stack and not what it holds.
 static inline void cssl_x509_stack_free(STACK_OF(X509) *stack) { sk_X509_free(stack); }

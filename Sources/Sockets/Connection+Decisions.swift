@@ -37,7 +37,7 @@ extension Connection {
         let task = Task(executorPreference: decider?.executor) { [weak self] in
             var answer = TLSAnswer.refuse(TLSRefusal("nobody decides", alert: .internalError))
             do {
-                if let decider { answer = try await decider.answer(question, circumstances) }
+                answer = try await (decider ?? TLSDecider()).answer(question, circumstances)
             } catch {
                 answer = .refuse(TLSRefusal(error))
             }

@@ -48,6 +48,7 @@ extension SocketError {
             case .refusedByApplication: .refusedByApplication
             case .presharedKeyUnused, .presharedKeyUnknown, .presharedKeyMismatch:
                 .presharedKeyRejected
+            case .signingFailed, .invalidSignature: .signingFailed
             // In TLS 1.3 the server judges behind the client's handshake, else it is a part of it.
             case .alertReceived
             where error.alert?.judgesCertificate == true

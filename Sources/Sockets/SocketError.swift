@@ -56,6 +56,8 @@ public struct SocketError: Error, Sendable {
         case refusedByApplication
         /// The peer did not prove the preshared key that it should have.
         case presharedKeyRejected
+        /// The private key of this side, which is elsewhere, gave no signature or a wrong one.
+        case signingFailed
         /// The peer sent data in the clear when TLS was about to start.
         case plaintextBeforeTLS
 
@@ -167,7 +169,8 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS,
+            .signingFailed:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
@@ -270,6 +273,7 @@ extension SocketError.Code {
         case .tlsFailed: "TLS failed"
         case .refusedByApplication: "the application refused the peer"
         case .presharedKeyRejected: "the peer did not prove the preshared key"
+        case .signingFailed: "this side's external private key did not sign"
         case .plaintextBeforeTLS: "the peer sent data before TLS had started"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"

@@ -231,6 +231,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.answerEarlyData?.function }
         set { callbacks.answerEarlyData = newValue.map(TLSCallback.init) }
     }
+    /// The library context of OpenSSL's that TLS works in, see ``TLSLibrary``; nil is the process's own.
+    public var library: TLSLibrary?
     /// Where the keys of session tickets come from, so that several processes resume each other's
     /// sessions; nil for keys that live and die with this listener.
     ///
@@ -303,6 +305,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
             policy.keyLog = keyLog
             policy.postHandshakeAuthentication = postHandshakeAuthentication
             policy.acceptsEarlyData = acceptsEarlyData
+            policy.library = library
         }
         do throws(TLSError) {
             return try TLSContext(

@@ -27,6 +27,10 @@ class TLSDecider: @unchecked Sendable {
     ///
     /// - Throws: What refuses the peer.
     func answer(_ question: TLSQuestion, _ where: Circumstances) async throws -> TLSAnswer {
+        // Of whichever identity it is, whoever chose it.
+        if case .signature(let request) = question, let sign = request.signer {
+            return .signature(try await sign.function(request))
+        }
         throw TLSRefusal("nobody decides", alert: .internalError)
     }
 }
@@ -61,7 +65,7 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
             guard let judge = callbacks.ocsp else { break }
             try await judge.function(response, staple)
             return .accept
-        case .clientHello, .clientCertificate, .session: break
+        case .clientHello, .clientCertificate, .session, .signature: break
         }
         return try await super.answer(question, place)
     }
@@ -75,7 +79,7 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
     static let contextsMax = 1024
     private let contexts: ContextCache<TLSSocketListenerInit>
 
-    /// Nil when there is nothing to decide.
+    /// Nil when there is nothing to decide, and no place of its own to do it.
     ///
     /// - Parameters:
     ///   - tls: Whose closures answer.
@@ -89,7 +93,7 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
         after earlier: ListenerDecider? = nil
     ) {
         let all = [tls.callbacks] + tls.hosts.compactMap(\.tls?.callbacks)
-        guard all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
+        guard executor != nil || all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
         self.tls = tls
         self.events = events
         contexts = earlier?.contexts ?? ContextCache(limit: ListenerDecider.contextsMax)
@@ -130,7 +134,7 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
         case .session(let request):
             let callbacks = place.context.companion as? ListenerCallbacks
             return .session(await callbacks?.sessionStore?.find(request, place.context))
-        case .serverIdentity, .certificateChoice, .ocspResponse: break
+        case .serverIdentity, .certificateChoice, .ocspResponse, .signature: break
         }
         return try await super.answer(question, place)
     }

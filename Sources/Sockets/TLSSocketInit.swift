@@ -111,6 +111,8 @@ public struct TLSSocketInit: Hashable, Sendable {
     ///
     /// Not together with ``chooseIdentity``.
     public var postHandshakeAuthentication = false
+    /// The library context of OpenSSL's that TLS works in, see ``TLSLibrary``; nil is the process's own.
+    public var library: TLSLibrary?
     /// The closures, in a form that can be compared.
     var callbacks = ClientCallbacks()
 
@@ -137,6 +139,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.presharedKeyDemand = presharedKeyDemand
             policy.keyLog = keyLog
             policy.postHandshakeAuthentication = postHandshakeAuthentication
+            policy.library = library
         }
     }
 

@@ -74,6 +74,8 @@ final class Deliberation {
     var isClientSettled: Bool
     /// The tickets that waited for the owner's "yes" were sent.
     var hasSentTickets = false
+    /// The key of this side's identity is elsewhere.
+    let signsElsewhere: Bool
     /// The preshared keys; nil where none are used.
     let presharedKeys: PresharedKeyExchange?
     /// The sessions that the owner keeps; nil where it does not.
@@ -81,6 +83,7 @@ final class Deliberation {
 
     init(_ context: TLSContext, isHelloSettled: Bool = false) {
         decisions = context.policy.decisions
+        signsElsewhere = context.signsElsewhere
         self.isHelloSettled =
             isHelloSettled || context.role == .client
             || (context.hosts == nil && !decisions.contains(.clientHello))
@@ -92,7 +95,7 @@ final class Deliberation {
 
     /// Whether there is anything to be decided under a context.
     static func isNeeded(for context: TLSContext) -> Bool {
-        !context.policy.decisions.isEmpty || context.hosts != nil
+        !context.policy.decisions.isEmpty || context.hosts != nil || context.signsElsewhere
     }
 
     /// Asks, unless it was answered; the question is made only then.
@@ -105,6 +108,11 @@ final class Deliberation {
         if let answer = answers[kind] { return answer }
         if pending == nil { pending = question() }
         return nil
+    }
+
+    /// Asks for a signature, of which each is another one.
+    func askForSignature(_ request: SignatureRequest) {
+        if pending == nil { pending = .signature(request) }
     }
 
     /// Takes the answer to the pending question.
@@ -126,6 +134,11 @@ final class Deliberation {
             // Of the session, and not of this handshake: a server that does not resume it shows a
             // certificate, which is asked about by itself.
             if case .refuse = answer { dropsSession = true }
+            return
+        }
+        if case .signature(let request) = question {
+            guard case .refuse(let refusal) = answer else { return }
+            refuse(request.failure(refusal), .internalError)
             return
         }
         // A key stays where it is wiped, and each question about keys, or sessions, is another one.

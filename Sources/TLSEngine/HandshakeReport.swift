@@ -103,6 +103,9 @@ public struct HandshakeReport: Sendable {
     public var keyUpdates = KeyUpdateFacts()
     /// What became of early data; nil when none was sent.
     public var earlyData: EarlyTransfer?
+    /// The OpenSSL provider whose cipher the negotiated suite uses, for example `default` or `fips`;
+    /// nil until there is a suite.
+    public var provider: String?
     /// What would cure the failure, where that is known.
     public var hint: String? { error?.hint }
 }

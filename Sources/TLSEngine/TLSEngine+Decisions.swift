@@ -27,9 +27,14 @@ extension TLSEngine {
         }
         try deliberation.take(answer)
         if case .presharedKey(let request) = question { return try settle(request, answer) }
+        if case .signature(let request) = question { return settle(request, answer) }
+        if case .present(let identity?) = answer, identity.external != nil {
+            connection.signElsewhere()
+        }
         guard case .clientHello(let hello) = question else { return }
         switch answer {
-        case .accept, .present, .presharedKey, .session, .use(nil, _): try settle(hello)
+        case .accept, .present, .presharedKey, .session, .signature, .use(nil, _):
+            try settle(hello)
         case .use(let chosen?, _): try restart(as: chosen)
         case .refuse: deliberation.isHelloSettled = true
         }
@@ -78,6 +83,10 @@ extension TLSEngine {
                 try mustAsk(deliberation, keys, behind: outcome)
             {
                 continue
+            }
+            if let request = signatureRequest {
+                keepBackSignedFlight(deliberation, before, &output)
+                deliberation.askForSignature(request)
             }
             guard deliberation.pending == nil else { continue }
             if outcome != .failed,
@@ -246,7 +255,7 @@ extension TLSEngine {
     ///
     /// In TLS 1.2 that is the flight behind the client's Finished, and in both versions the first one
     /// when a session is to be resumed; the peer has got nothing encrypted before it.
-    private func mustWithhold(
+    func mustWithhold(
         _ deliberation: Deliberation,
         _ before: Int,
         _ after: Int
@@ -312,7 +321,7 @@ extension OutputSpan where Element == UInt8 {
     /// Takes the bytes from a place on away.
     ///
     /// - Returns: Them.
-    fileprivate mutating func removeEnd(from start: Int) -> [UInt8] {
+    mutating func removeEnd(from start: Int) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count - start)
         for place in start..<count { bytes.append(span[place]) }

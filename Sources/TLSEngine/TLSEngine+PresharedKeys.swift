@@ -149,7 +149,7 @@ extension TLSEngine {
         let info: PresharedKeyInfo?
         switch answer {
         case .presharedKey(let given): info = given
-        case .accept, .present, .use, .session: info = nil
+        case .accept, .present, .use, .session, .signature: info = nil
         case .refuse:
             // A server of TLS 1.3 says so by OpenSSL, and a client that has not begun says nothing.
             switch request {

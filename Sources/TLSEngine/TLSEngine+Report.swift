@@ -56,7 +56,8 @@ extension TLSEngine {
             tickets: connection.tickets,
             authentication: authentication,
             keyUpdates: connection.keyUpdates,
-            earlyData: earlyDataFacts
+            earlyData: earlyDataFacts,
+            provider: connection.provider(in: policy.library)
         )
     }
 

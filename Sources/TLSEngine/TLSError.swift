@@ -126,6 +126,16 @@ public struct TLSError: Error, Sendable {
         case invalidExport
         /// The connection's version, or what its handshake agreed on, does not have what was asked for.
         case featureUnavailable
+        /// The key that is elsewhere gave no signature.
+        case signingFailed
+        /// What the key that is elsewhere gave is not its signature; it was not sent.
+        case invalidSignature
+        /// A PKCS #12 file, or what a URI names, cannot be read, or lacks a key or a certificate.
+        case invalidKeyStore
+        /// A file is encrypted by an algorithm that none of the loaded providers has.
+        case unsupportedEncryption
+        /// A provider of OpenSSL's cannot be loaded, or none has the property that is demanded.
+        case providerUnavailable
         /// A secret for ticket keys is too short, or cannot be read.
         case invalidTicketSecret
     }
@@ -184,7 +194,8 @@ public struct TLSError: Error, Sendable {
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .invalidExport, .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused,
-            .presharedKeyMissing, .invalidTicketSecret:
+            .presharedKeyMissing, .signingFailed, .invalidSignature, .invalidKeyStore,
+            .unsupportedEncryption, .providerUnavailable, .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -278,6 +289,11 @@ extension TLSError.Code {
         case .invalidOCSPResponse: "the OCSP response does not count"
         case .invalidExport: "keying material cannot be asked for like this"
         case .featureUnavailable: "the connection does not have this"
+        case .signingFailed: "the external private key gave no signature"
+        case .invalidSignature: "the external private key gave a wrong signature"
+        case .invalidKeyStore: "the store of keys and certificates cannot be read"
+        case .unsupportedEncryption: "the file is encrypted by an algorithm that is not loaded"
+        case .providerUnavailable: "an OpenSSL provider is not available"
         case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }

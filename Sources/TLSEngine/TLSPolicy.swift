@@ -93,6 +93,9 @@ public struct TLSPolicy: Hashable, Sendable {
     /// It keeps its sessions itself then, and takes each one's early data once. Not with client
     /// certificates, decisions, virtual hosts or shared ticket keys.
     public var acceptsEarlyData = false
+    /// The library context that the handshake and the verification of chains work in; nil is the
+    /// process's own.
+    public var library: TLSLibrary?
 
     /// Makes the default policy.
     public init() {}

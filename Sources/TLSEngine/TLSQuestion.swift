@@ -36,6 +36,10 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     ///
     /// Asks the server for one, and comes on top of what ``TrustPolicy/revocation`` makes of it.
     public static let ocspResponse = TLSDecisions(rawValue: 1 << 5)
+    /// Both sides': the signature of a key that is elsewhere; ``TLSQuestion/signature(_:)``.
+    ///
+    /// Need not be named: it is asked wherever an identity has such a key.
+    public static let signature = TLSDecisions(rawValue: 1 << 16)
     /// A server's: which session a client resumes; ``TLSQuestion/session(_:)``.
     ///
     /// Its owner keeps the sessions then, see ``TLSEngine/takeSessionChanges()``: clients get numbers
@@ -66,6 +70,9 @@ public enum TLSQuestion: Sendable {
     /// look at revocation or accepts anything: the second part is nil then. A server that staples
     /// nothing raises no question either; see ``RevocationPolicy/Demand/require``.
     case ocspResponse([UInt8], OCSPStaple?)
+    /// The signature that proves this side's certificate, whose key is elsewhere:
+    /// ``TLSAnswer/signature(_:)``, or a refusal by who cannot sign.
+    case signature(SignatureRequest)
     /// The session of this number: ``TLSAnswer/session(_:)``, ``TLSAnswer/accept`` for none, or a
     /// refusal.
     case session(ServerSessionRequest)
@@ -79,6 +86,7 @@ public enum TLSQuestion: Sendable {
         case .certificateChoice: .certificateChoice
         case .presharedKey: .presharedKey
         case .ocspResponse: .ocspResponse
+        case .signature: .signature
         case .session: .session
         }
     }
@@ -89,7 +97,7 @@ public enum TLSQuestion: Sendable {
         case .clientHello, .session: .clientHello
         case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
-        case .certificateChoice: .keyExchange
+        case .certificateChoice, .signature: .keyExchange
         case .presharedKey(let request): request.phase
         }
     }
@@ -104,6 +112,8 @@ public enum TLSQuestion: Sendable {
         case .certificateChoice: .internalError
         case .presharedKey: .handshakeFailure
         case .ocspResponse: .badCertificateStatusResponse
+        // OpenSSL has no other word for it.
+        case .signature: .internalError
         case .session: .internalError
         }
     }
@@ -122,12 +132,18 @@ public enum TLSAnswer: Sendable {
     case present(TLSIdentity?)
     /// This preshared key is used; nil knows none.
     case presharedKey(PresharedKeyInfo?)
+    /// The signature that was asked for, in the form TLS has it: in DER for ECDSA. It is verified
+    /// before the peer gets it.
+    case signature([UInt8])
     /// This session is resumed; nil has none.
     case session(ServerSession?)
 
     /// Whether it says something about a kind of question.
     func fits(_ question: TLSQuestion) -> Bool {
         switch (self, question) {
+        case (.signature, .signature): true
+        // There is nothing to say yes to.
+        case (.accept, .signature), (.signature, _): false
         case (.accept, _), (.refuse, _): true
         case (.use(let context, _), .clientHello): context?.role != .client
         case (.present, .certificateChoice): true

@@ -12,7 +12,8 @@ extension Observation {
         case .connectTimedOut: (.timeout, .noConnection)
         case .handshakeTimedOut, .responseTimedOut, .idleTimedOut: (.timeout, .noHandshake)
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS,
+            .signingFailed:
             (tlsOutcome(of: error.tls), .noHandshake)
         case .peerReset:
             hasConnected ? (.closed, .noHandshake) : (.connectionFailed, .noConnection)

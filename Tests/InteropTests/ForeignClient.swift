@@ -129,7 +129,7 @@ extension ForeignClient {
         let options = try SocketListenerInit(
             type: .tls,
             local: .init("127.0.0.1", port: 0),
-            identity: certificate.identity()
+            identity: certificate.identity(row)
         ) {
             $0.alpn = row.protocols == .disjoint ? ["interop/1"] : ["interop/1", "http/1.1"]
             $0.trust = try authorities.trust()

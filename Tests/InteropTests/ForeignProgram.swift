@@ -28,6 +28,9 @@ struct ForeignProgram: Sendable, Hashable {
     static let node = ForeignProgram("node")
     static let python = ForeignProgram("python3")
     static let java = ForeignProgram("java")
+    static let softHSM = ForeignProgram("softhsm2-util")
+    /// Of OpenSC.
+    static let pkcs11Tool = ForeignProgram("pkcs11-tool")
     static let exim = ForeignProgram("exim4")
     static let postgres = ForeignProgram("postgres", in: postgresDirectories)
     static let initdb = ForeignProgram("initdb", in: postgresDirectories)

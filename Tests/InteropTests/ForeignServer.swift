@@ -145,7 +145,7 @@ extension ForeignServer {
                 case .none: canIgnoreProtocols ? ["interop/1", "http/1.1"] : []
                 case .disjoint: ["interop/1"]
                 }
-            $0.identity = try authorities.clientCertificate(row)?.identity()
+            $0.identity = try authorities.clientCertificate(row)?.identity(row)
         }
     }
 

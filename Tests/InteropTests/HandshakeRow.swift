@@ -54,15 +54,18 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
     var client = ClientCertificate.unasked
     /// Whether the client sends the name it verifies.
     var sendsName = true
+    /// Whether our side's key is outside of the process.
+    var signsElsewhere = false
 
     var testDescription: String {
         "\(version), \(key), ALPN \(protocols), server \(server), client \(client)"
-            + (sendsName ? "" : ", no servername")
+            + (sendsName ? "" : ", no servername") + (signsElsewhere ? ", our key elsewhere" : "")
     }
 
     /// What it shows, first of all.
     var feature: InteropFeature {
         if !sendsName { return .servername }
+        if signsElsewhere { return .externalKeys }
         if server != .good { return .refusal }
         return client == .unasked ? .negotiation : .clientCertificate
     }
@@ -98,7 +101,14 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
     /// Every version without a servername.
     static let nameless = versions.map { HandshakeRow(version: $0, sendsName: false) }
 
-    static let all = negotiations + refusals + clientCertificates + nameless
+    /// Every version with keys outside of our process, and what both sides sign by them.
+    static let externalKeys = versions.flatMap { version in
+        keys.filter { version == .tls13 || [.p256, .rsa2048].contains($0) }.map {
+            HandshakeRow(version: version, key: $0, client: .good, signsElsewhere: true)
+        }
+    }
+
+    static let all = negotiations + refusals + clientCertificates + nameless + externalKeys
 }
 
 /// What a server wants of its clients.
@@ -158,6 +168,17 @@ extension IssuedCertificate {
     /// The certificate and key as the product takes them.
     func identity() throws -> TLSIdentity {
         try TLSIdentity(certificate: Array(chainPEM.utf8), privateKey: privateKeyDER)
+    }
+
+    /// The same; where a row wants it, with a signer instead of the key.
+    func identity(_ row: HandshakeRow) throws -> TLSIdentity {
+        let key = try identity()
+        guard row.signsElsewhere else { return key }
+        return try TLSIdentity(chain: key.certificateChain) { request in
+            // As long as a signer somewhere else takes at least.
+            await Task.yield()
+            return try key.signature(of: request.message, scheme: request.scheme)
+        }
     }
 }
 

@@ -52,6 +52,7 @@ enum InteropDocument {
             "- *New keys*: ours are taken, and the peer's come when it is asked for them.",
             "- *Late certificates*: the client's comes behind the handshake, or it is refused.",
             "- *Early data*: of a resumed session it is taken, and of the same session again not.",
+            "- *Keys elsewhere*: the key of our side is not in its process; a closure signs.",
             "- *STARTTLS*: a conversation in the clear that goes over to TLS, one row a protocol and version:",
             "  SMTP, LMTP, POP3, IMAP, FTP, NNTP, ManageSieve, PostgreSQL and MySQL.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",

@@ -36,6 +36,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case keyUpdates = "New keys"
     case lateCertificates = "Late certificates"
     case earlyData = "Early data"
+    case externalKeys = "Keys elsewhere"
     case upgrade = "STARTTLS"
     case other = "Its own"
 }
@@ -131,6 +132,8 @@ struct InteropLine: Sendable {
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
                 [.facts: once, .keyUpdates: 1, .lateCertificates: 3, .earlyData: 2],
+                // With a key in a token.
+                [.externalKeys: 2 * once],
                 keys,
                 [.upgrade: UpgradeRow.openssl.count]
             ),

@@ -292,11 +292,22 @@ extension Waiting {
                 await until { listener.core.aliveCount == 0 }
             }
         },
-        Waiting("serving: accepting, hands and handlers") { now in
+        serving("serving: accepting, hands and handlers", signsElsewhere: false),
+        serving("serving with a key that is elsewhere", signsElsewhere: true),
+    ]
+
+    /// Serves two clients; the listener's key is here, or elsewhere and takes its time.
+    private static func serving(_ name: String, signsElsewhere: Bool) -> Waiting {
+        Waiting(name) { now in
             let listener = try makeListener(now.wire) {
                 $0.group = besiegedLoop
                 $0.signal = now.signal
                 $0.executor = now.counter
+                guard signsElsewhere, now.wire != .tcp else { return }
+                $0.identity = try Credentials.shared().server.signing {
+                    await Task.yield()
+                    await pass(.milliseconds(1))
+                }
             }
             let clients = try (0..<2).map { _ in
                 try makeClient(now.wire, to: listener.localAddress)
@@ -325,8 +336,8 @@ extension Waiting {
                 for task in speaking { await task.value }
                 await until { clients.allSatisfy { $0.descriptor == -1 } }
             }
-        },
-    ]
+        }
+    }
 
     static let all = clients + transfers + listeners + upgrades
 }

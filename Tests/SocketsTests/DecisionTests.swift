@@ -12,11 +12,13 @@ import Testing
 /// One of the callbacks.
 enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
     case chooseHost, checkServerIdentity, checkClientIdentity, chooseIdentity, ocsp
+    // The key of a listener, and of a client, is elsewhere.
+    case signForListener, signForClient
 
     var role: TLSRole {
         switch self {
-        case .chooseHost, .checkClientIdentity: .server
-        case .checkServerIdentity, .chooseIdentity, .ocsp: .client
+        case .chooseHost, .checkClientIdentity, .signForListener: .server
+        case .checkServerIdentity, .chooseIdentity, .ocsp, .signForClient: .client
         }
     }
 
@@ -25,7 +27,7 @@ enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .chooseHost: .clientHello
         case .checkServerIdentity, .ocsp: .certificate
         case .checkClientIdentity: .clientAuthentication
-        case .chooseIdentity: .keyExchange
+        case .chooseIdentity, .signForListener, .signForClient: .keyExchange
         }
     }
 
@@ -35,8 +37,16 @@ enum Callback: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case .chooseHost: .handshakeFailure
         case .checkServerIdentity: .certificateUnknown
         case .checkClientIdentity: .accessDenied
-        case .chooseIdentity: .internalError
+        case .chooseIdentity, .signForListener, .signForClient: .internalError
         case .ocsp: .badCertificateStatusResponse
+        }
+    }
+
+    /// The codes of the error of who throws.
+    var codes: (socket: SocketError.Code, tls: TLSError.Code) {
+        switch self {
+        case .signForListener, .signForClient: (.signingFailed, .signingFailed)
+        default: (.refusedByApplication, .refusedByApplication)
         }
     }
 
@@ -87,6 +97,10 @@ struct Stage {
                 try await body()
                 return credentials.client
             }
+        case .signForListener:
+            server.identity = try credentials.server.signing { try await body() }
+        case .signForClient:
+            client.identity = try credentials.client.signing { try await body() }
         }
         if callback.role == .server {
             server.limits.handshake = deadline
@@ -183,9 +197,9 @@ func expectProgress(on group: EventLoopGroup, _ wire: Wire) async throws {
         let stage = try await Stage(callback, wire) { throw OwnError(description: "not today") }
         let client = try stage.connect()
         let own = await stage.ownError(client)
-        #expect(own?.code == .refusedByApplication)
+        #expect(own?.code == callback.codes.socket)
         #expect(own?.category == .tls)
-        #expect(own?.tls?.code == .refusedByApplication)
+        #expect(own?.tls?.code == callback.codes.tls)
         #expect(own?.tls?.detail == "not today")
         #expect(own?.phase == callback.phase)
         #expect(own?.report?.alertSent == callback.alert)

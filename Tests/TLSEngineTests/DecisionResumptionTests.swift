@@ -38,7 +38,9 @@ struct DecisionResumptionTests {
             switch question {
             case .serverIdentity(let identity): #expect(!identity.isResumed)
             case .clientCertificate(let identity): #expect(!identity.isResumed)
-            case .clientHello, .certificateChoice, .presharedKey, .ocspResponse, .session: break
+            case .clientHello, .certificateChoice, .presharedKey, .ocspResponse, .session,
+                .signature:
+                break
             }
             return .accept
         }

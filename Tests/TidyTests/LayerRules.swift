@@ -12,7 +12,7 @@ private struct ImportRow {
 private let importTable: [String: ImportRow] = [
     "TLSEngine": ImportRow(
         allowed: ["Synchronization"],
-        folder: ("OpenSSL", ["COpenSSL", "CTLSTransport"])
+        folder: ("OpenSSL", ["COpenSSL", "CTLSTransport", "CExternalKey"])
     ),
     "SocketCore": ImportRow(allowed: ["CLinux", "Glibc", "Synchronization"]),
     "Sockets": ImportRow(allowed: ["TLSEngine", "SocketCore", "Synchronization"]),
@@ -47,6 +47,9 @@ private let importTable: [String: ImportRow] = [
 private let forbiddenIncludes: [String: [String]] = [
     "COpenSSL": ["sys/", "netinet/", "arpa/", "netdb.h", "CLinux.h", "pthread.h"],
     "CTLSTransport": ["sys/", "netinet/", "arpa/", "netdb.h", "CLinux.h"],
+    "CExternalKey": [
+        "sys/socket.h", "netinet/", "arpa/", "netdb.h", "CLinux.h", "CTLSTransport.h",
+    ],
     "CLinux": ["openssl/", "COpenSSL.h", "CTLSTransport.h"],
 ]
 

@@ -82,7 +82,7 @@ func chooseCertificate(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer
     case nil: -1
     case .present(let identity): unsafe SSLConnection.present(identity, on: ssl) ? 1 : 0
     case .refuse: 0
-    case .accept, .use, .presharedKey, .session: 1
+    case .accept, .use, .presharedKey, .session, .signature: 1
     }
 }
 
@@ -138,7 +138,7 @@ extension Deliberation {
             // OpenSSL chooses the alert by this code.
             unsafe X509_STORE_CTX_set_error(store, verificationCode(of: refusal))
             return 0
-        case .accept, .use, .present, .presharedKey, .session: return 1
+        case .accept, .use, .present, .presharedKey, .session, .signature: return 1
         }
     }
 }
@@ -171,6 +171,7 @@ extension VerificationCode {
 extension SSLConnection {
     /// Sets up what decisions need of a connection.
     mutating func install(_ deliberation: Deliberation) {
+        if deliberation.signsElsewhere { signElsewhere() }
         let pointer = unsafe Unmanaged.passUnretained(deliberation).toOpaque()
         unsafe SSL_set_ex_data(ssl, Callbacks.deliberationIndex, pointer)
         if deliberation.decisions.contains(.certificateChoice), unsafe SSL_is_server(ssl) == 0 {
@@ -183,6 +184,7 @@ extension SSLConnection {
     /// Forgets the decisions, which are all made.
     mutating func uninstallDeliberation() {
         unsafe SSL_set_ex_data(ssl, Callbacks.deliberationIndex, nil)
+        signElsewhereNoMore()
     }
 
     /// Whether OpenSSL takes the handshake for done.

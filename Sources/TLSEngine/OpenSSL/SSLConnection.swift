@@ -5,6 +5,7 @@
 // entry could mislead `SSL_get_error`, which is never asked here: the BIO knows whether it ran dry
 // or full, the shutdown flags tell a close_notify, and everything else is a failure.
 
+import CExternalKey
 import COpenSSL
 import CTLSTransport
 
@@ -30,6 +31,8 @@ struct SSLConnection: ~Copyable {
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0
     private var readsAhead = false
+    /// Where a handshake waits whose private key is elsewhere; nil in most, and behind it.
+    private var external: OpaquePointer?
 
     /// Makes a connection from a context.
     ///
@@ -69,6 +72,7 @@ struct SSLConnection: ~Copyable {
     }
 
     deinit {
+        unsafe cek_handshake_free(external)
         // Without it OpenSSL takes the session out of a server's cache (see `setEarlyData`): how a
         // connection ends says nothing about the session, which has failed by then if it was to.
         unsafe SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
@@ -203,10 +207,52 @@ struct SSLConnection: ~Copyable {
     mutating func handshake() -> StepOutcome {
         ErrorQueue.clear()
         prepare()
-        guard unsafe SSL_do_handshake(ssl) != 1 else { return .done }
+        let result = unsafe external == nil ? SSL_do_handshake(ssl) : stepElsewhere()
+        guard result != 1 else { return .done }
         let outcome = outcome()
         if outcome == .failed { noteUnreadAlert() }
         return outcome
+    }
+
+    // MARK: A private key that is elsewhere
+
+    /// Has handshakes wait where they need a signature.
+    ///
+    /// Out of memory they fail there.
+    mutating func signElsewhere() {
+        if unsafe external == nil { unsafe external = cek_handshake_new() }
+    }
+
+    /// The handshake is done: nothing waits any more.
+    mutating func signElsewhereNoMore() {
+        unsafe cek_handshake_free(external)
+        unsafe external = nil
+    }
+
+    /// What the handshake waits for; nil when it does not.
+    var wantedSignature: cek_request? {
+        guard let external = unsafe external, let request = unsafe cek_handshake_request(external)
+        else { return nil }
+        return unsafe request.pointee
+    }
+
+    /// Gives the signature that the next step goes on with; none lets it fail.
+    mutating func answer(signature: [UInt8]) {
+        guard let external = unsafe external else { return }
+        // Out of memory it is as if there were none.
+        _ = unsafe cek_handshake_answer(external, signature, signature.count)
+    }
+
+    /// The step on a stack of its own.
+    private mutating func stepElsewhere() -> CInt {
+        let result = unsafe cek_handshake_step(external, ssl)
+        guard result == CInt(CEK_WAITS) else {
+            return result == CInt(CEK_NO_MEMORY) ? -1 : result
+        }
+        // The rest may come on another thread.
+        ErrorQueue.clear()
+        unsafe transport.pointee.wants_input = 1
+        return -1
     }
 
     /// Whether the last record is an alert that OpenSSL did not read.

@@ -172,14 +172,17 @@ struct SSLContextBuilder {
             }
             ErrorQueue.clear()
             // A key too small for the security level is refused here, with OpenSSL's reason.
-            guard
-                unsafe SSL_CTX_use_certificate(context, identity.certificate.handle.pointer) == 1
-            else { throw ErrorQueue.error(.invalidCertificate, identity.certificate.shortName) }
-            guard unsafe SSL_CTX_use_PrivateKey(context, identity.key.pointer) == 1 else {
+            let leaf = try handle(of: identity.certificate)
+            guard unsafe SSL_CTX_use_certificate(context, leaf.pointer) == 1 else {
+                throw ErrorQueue.error(.invalidCertificate, identity.certificate.shortName)
+            }
+            let key = try identity.key(in: policy.library)
+            guard unsafe SSL_CTX_use_PrivateKey(context, key.pointer) == 1 else {
                 throw ErrorQueue.error(.invalidPrivateKey, identity.certificate.shortName)
             }
             for certificate in identity.certificateChain.dropFirst() {
-                let added = unsafe cssl_ctx_add1_chain_cert(context, certificate.handle.pointer)
+                let handle = try handle(of: certificate)
+                let added = unsafe cssl_ctx_add1_chain_cert(context, handle.pointer)
                 guard added == 1 else {
                     throw ErrorQueue.error(.invalidCertificate, certificate.shortName)
                 }
@@ -228,7 +231,7 @@ struct SSLContextBuilder {
             return true
         }
         do throws(TLSError) {
-            let store = try TrustStore.store(for: trust.anchors)
+            let store = try TrustStore.store(for: trust.anchors, in: policy.library)
             unsafe cssl_ctx_set1_cert_store(handle.pointer, store.pointer)
             return true
         } catch {

@@ -21,6 +21,8 @@ public final class TLSContext: Sendable {
     public let hosts: TLSHosts?
 
     let handle: SSLContextHandle
+    /// Whether the key of an identity is elsewhere.
+    let signsElsewhere: Bool
     /// The versions left after the suites were looked at.
     let versions: ClosedRange<ProtocolVersion>
     /// Whether there is any anchor to verify a peer against.
@@ -109,9 +111,10 @@ public final class TLSContext: Sendable {
         }
         ErrorQueue.clear()
         let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
-        guard let pointer = unsafe SSL_CTX_new(method) else {
-            throw ErrorQueue.error(.internalError)
-        }
+        let library = policy.library
+        guard
+            let pointer = unsafe SSL_CTX_new_ex(library?.pointer, library?.properties, method)
+        else { throw ErrorQueue.error(.internalError, library?.description) }
         let handle = unsafe SSLContextHandle(owning: pointer)
         let builder = SSLContextBuilder(handle: handle, role: role, policy: policy)
         try builder.checkNumbers()
@@ -121,6 +124,7 @@ public final class TLSContext: Sendable {
         try builder.setAlgorithms()
         diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
+        try builder.excludeKeyTransport(identities)
         if role == .server { try builder.setTLSARecords(trust) }
         let judges = role == .client || policy.judgesClients
         hasAnchors = judges ? try builder.setTrust(trust) : false
@@ -134,6 +138,7 @@ public final class TLSContext: Sendable {
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples
+        signsElsewhere = identities.contains { $0.external != nil }
         if role == .server, let ticketKeys { try builder.setTicketKeys(ticketKeys) }
         self.ticketKeys = ticketKeys
         self.handle = handle

@@ -11,6 +11,8 @@ public struct TLSIdentity: Sendable {
     /// The leaf and its intermediates, leaf first; never empty.
     public let certificateChain: [Certificate]
     let key: PrivateKeyHandle
+    /// Who signs; nil where the key is here.
+    let external: ExternalKey?
 
     /// Reads an identity.
     ///
@@ -29,6 +31,7 @@ public struct TLSIdentity: Sendable {
     ) throws(TLSError) {
         certificateChain = try Certificate.read(certificate)
         key = try PrivateKeyHandle.read(privateKey, passphrase: passphrase)
+        external = nil
         ErrorQueue.clear()
         let leaf = certificateChain[0].handle
         guard unsafe X509_check_private_key(leaf.pointer, key.pointer) == 1 else {
@@ -48,8 +51,10 @@ public struct TLSIdentity: Sendable {
 
 extension TLSIdentity: Hashable {
     /// Compares the chains: the key belongs to the leaf.
+    ///
+    /// One that is elsewhere equals its copies only.
     public static func == (left: TLSIdentity, right: TLSIdentity) -> Bool {
-        left.certificateChain == right.certificateChain
+        left.certificateChain == right.certificateChain && left.external === right.external
     }
 
     /// Hashes the chain.
@@ -111,7 +116,7 @@ extension PrivateKeyHandle {
 
 /// What the passphrase callback gives and notes.
 @safe
-private struct Passphrase {
+struct Passphrase {
     // Valid during the one call that the callback belongs to; nil without a passphrase, which is
     // not the same as an empty one.
     var bytes: UnsafeRawBufferPointer?
@@ -120,7 +125,7 @@ private struct Passphrase {
 
 /// OpenSSL's `pem_password_cb`: without a passphrase it fails instead of asking on the terminal.
 @c(sockets_give_passphrase)
-private func givePassphrase(
+func givePassphrase(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: CInt,
     _ isWriting: CInt,
