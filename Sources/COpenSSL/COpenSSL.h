@@ -142,6 +142,9 @@ static inline int cssl_add1_chain_cert(SSL *ssl, X509 *certificate) {
 }
 
 // Names, strings and keys.
+static inline unsigned long cssl_dane_no_ee_namechecks(void) {
+    return DANE_FLAG_NO_DANE_EE_NAMECHECKS;
+}
 static inline const unsigned char *cssl_string_data(const ASN1_STRING *string) {
     return ASN1_STRING_get0_data(string);
 }

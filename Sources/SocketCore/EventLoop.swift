@@ -41,6 +41,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     var mail: [LoopMessage] = []
     var graveyard: [ReadinessSource] = []
     var isStopping = false
+    /// Until when what is new on this loop leaves a part of its time to what has been there.
+    package var pressedUntil = LoopInstant(nanoseconds: 0)
+    /// When there was last something for those, while the loop was pressed.
+    package var seniorActivity = LoopInstant(nanoseconds: 0)
     /// When the next sweep is due; `.max` while nothing has happened since the last.
     var sweepDue = UInt64.max
     /// Where the sweep under way goes on.
@@ -93,6 +97,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     package var now: LoopInstant {
         LoopInstant(nanoseconds: clock.load(ordering: .relaxed))
     }
+
+    /// Whether there is more to do than can be done; on the loop's thread.
+    @inline(__always)
+    package var isPressed: Bool { now < pressedUntil }
 
     /// Reads the monotonic clock, in about 20 ns.
     package static func readClock() -> LoopInstant {

@@ -209,8 +209,12 @@ extension Connection {
     /// Runs the TLS handshake; for plain connections there is none.
     func handshake() async throws(SocketError) {
         let began = EventLoop.readClock()
+        defer { if role == .server { leaveGate() } }
         while true {
+            let isCharged = role == .server && loop.isCurrent && loop.isPressed
+            let stepBegan = isCharged ? EventLoop.readClock() : began
             let (step, isHeldBack) = state.withLock { s in (s.stepHandshake(began), s.isHeldBack) }
+            if isCharged { chargeHandshake(since: stepBegan) }
             switch step {
             case .done:
                 establish()
@@ -219,6 +223,7 @@ extension Connection {
             case .failed: throw conclude()
             case .wait: _ = try await wait(.read, .wait)
             case .decide: await decide()
+            case .queue: try await standInLine()
             }
         }
     }
@@ -396,6 +401,8 @@ extension Connection.Storage {
         case wait
         /// The engine asks something.
         case decide
+        /// The client has begun, and others were first.
+        case queue
         /// ``Connection/Storage/failure`` tells.
         case failed
     }
@@ -414,6 +421,10 @@ extension Connection.Storage {
                     unsafe window = scratchWindow(count)
                     if timings.firstFlight == nil {
                         timings.firstFlight = began.duration(to: EventLoop.readClock())
+                    }
+                    guard mayBeginHandshake() else {
+                        unsafe keep(window, consumed: 0, isSpilled: false)
+                        return .queue
                     }
                 case .end: break
                 case .wait: return .wait

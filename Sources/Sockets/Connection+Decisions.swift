@@ -30,6 +30,9 @@ extension Connection {
             return (question, s.decider, TLSDecider.Circumstances(remote: remote, context: context))
         }
         guard let (question, decider, circumstances) = asked else { return }
+        if let answer = decider?.answerAtOnce(question, circumstances) {
+            return settle(open, answer)
+        }
         // The closure may never return: it must not keep the connection.
         let task = Task(executorPreference: decider?.executor) { [weak self] in
             var answer = TLSAnswer.refuse(TLSRefusal("nobody decides", alert: .internalError))

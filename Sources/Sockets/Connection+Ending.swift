@@ -28,6 +28,7 @@ extension Connection {
             // Over already: those who wait have been told.
             guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
             s.wasEstablished = true
+            s.establishedAt = loop.now
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }

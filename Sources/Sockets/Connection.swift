@@ -129,6 +129,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var decider: TLSDecider?
         /// The question that waits for the application.
         var openQuestion: OpenQuestion?
+        /// Where it waits for its handshake's turn; nil once that has come.
+        var gate: HandshakeGate?
+        /// Where it has a slot, for the time of its handshake.
+        var slot: HandshakeGate?
+        /// The turn of the loop in which it became ready.
+        var establishedAt = LoopInstant(nanoseconds: 0)
 
         var hasFailed: Bool { failure != nil }
 
@@ -234,6 +240,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 return nil
             }
             s.isDrained = false
+            if loop.isPressed { noteSeniority(s.establishedAt) }
             return s.readTurn.takeWaiter()
         }
     }

@@ -11,16 +11,19 @@ import Synchronization
 final class ListenerCore: Sendable {
     let loop: EventLoop
     let localAddress: SocketAddress
+    /// What happens here, for whoever wants to know.
+    let events = EventFeed<ListenerEvent>()
     private let group: EventLoopGroup
-    private let context: TLSContext?
-    /// Keeps the staples fresh; nil without TLS.
-    let stapleKeeper: StapleKeeper?
-    private let decider: TLSDecider?
+    /// Whether it speaks TLS.
+    let isTLS: Bool
+    /// What new connections are answered with; nil without TLS.
+    let tls: Mutex<ListenerTLS?>
+    let admission: ListenerAdmission
     private let limits: SocketLimits
     private let allowHalfOpen: Bool
     private let options: SocketOptions
     private let idleTimeout: Duration?
-    private let executor: (any TaskExecutor)?
+    let executor: (any TaskExecutor)?
     private let pendingConnections: Int
     private let unixAddress: NetworkAddress?
     /// It listens on all addresses of the machine.
@@ -41,6 +44,8 @@ final class ListenerCore: Sendable {
         var alive: [ObjectIdentifier: Connection] = [:]
         var closeReason: CloseReason?
         var closing: [Waiter] = []
+        /// It was told that all is over.
+        var isSettled = false
     }
 
     private enum Consumer {
@@ -60,13 +65,15 @@ final class ListenerCore: Sendable {
             guard options.tls == TLSSocketListenerInit() else {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
-            context = nil
-            decider = nil
+            isTLS = false
+            tls = Mutex(nil)
         case .tls:
-            context = try options.tls.context()
-            decider = ListenerDecider(options.tls, executor: options.executor)
+            isTLS = true
+            tls = Mutex(
+                try ListenerTLS(options.tls, executor: options.executor, events: events)
+            )
         }
-        stapleKeeper = context.map(StapleKeeper.init)
+        admission = try ListenerAdmission(options.admission, isTLS: isTLS, group: options.group)
         self.options = try SocketOptions(
             noDelay: options.noDelay,
             sendBufferSize: options.sendBufferSize,
@@ -101,15 +108,20 @@ final class ListenerCore: Sendable {
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
         try start(descriptor)
-        stapleKeeper?.start()
+        currentTLS?.start(for: self)
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
         let made = Acceptor(
             loop: loop,
-            onAccept: { [weak self] descriptor, peer in self?.accept(descriptor, peer) },
-            onFailure: { [weak self] errno in self?.stop(.failed(.system(errno, "accept"))) }
+            counts: admission.counts,
+            gate: admission.gate(of: loop),
+            onAccept: { [weak self] descriptor, peer in
+                self?.accept(descriptor, peer) ?? true
+            },
+            onNews: { [weak self] news in self?.take(news) }
         )
+        admission.counts.onRoom { [weak made] in made?.scheduleTurn() }
         do throws(SystemCallError) {
             try made.start(descriptor)
         } catch {
@@ -136,23 +148,43 @@ final class ListenerCore: Sendable {
 
     // MARK: Accepting
 
+    /// Takes in what the acceptor has to say.
+    private func take(_ news: Acceptor.News) {
+        switch news {
+        case .paused(let errno): events.publish(.acceptPaused(.system(errno, "accept")))
+        case .resumed(let pause): events.publish(.acceptResumed(after: pause))
+        case .failed(let errno): stop(.failed(.system(errno, "accept")))
+        }
+    }
+
     /// Makes a connection of what the kernel gave; on the accepting loop.
-    private func accept(_ descriptor: consuming Descriptor, _ peer: NetworkAddress) {
+    ///
+    /// - Returns: False for one that was turned away.
+    private func accept(_ descriptor: consuming Descriptor, _ peer: NetworkAddress) -> Bool {
+        let (ticket, refusal) = admission.enter(peer, connections: aliveCount)
+        if let refusal {
+            events.publish(.refused(refusal, remote: SocketAddress(peer)))
+            return false
+        }
         let connection = Connection(
             loop: group.next(),
             role: .server,
-            isTLS: context != nil,
+            isTLS: isTLS,
             limits: limits,
             allowHalfOpen: allowHalfOpen
         )
-        guard register(connection) else { return }
+        let tls = currentTLS
+        guard register(connection, tls, ticket) else {
+            admission.leave(ticket)
+            return true
+        }
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
             // Options of the listening socket are inherited by accepted ones.
             try connection.adopt(
                 descriptor,
-                engine: try makeEngine(),
+                engine: try makeEngine(tls),
                 local: own.map { SocketAddress($0) } ?? localAddress,
                 remote: peer
             )
@@ -161,28 +193,38 @@ final class ListenerCore: Sendable {
         }
         connection.armTimer()
         hand(connection)
+        return true
     }
 
     /// Counts a connection as alive until it has ended; false when the listener is over.
-    private func register(_ connection: Connection) -> Bool {
+    private func register(
+        _ connection: Connection,
+        _ tls: ListenerTLS?,
+        _ ticket: ListenerAdmission.Ticket
+    ) -> Bool {
         let key = ObjectIdentifier(connection)
+        let gate = admission.gate(of: connection.loop)
         connection.state.withLock { s in
-            s.decider = decider
+            s.decider = tls?.decider
             s.idleTimeout = idleTimeout
             s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
-            s.onClosed.append { [weak self] in self?.forget(key) }
+            s.onClosed.append { [weak self] in self?.forget(key, ticket) }
         }
         return state.withLock { s in
             guard s.closeReason == nil else { return false }
             s.alive[key] = connection
+            if let gate {
+                gate.counts.beginWaiting()
+                connection.state.withLock { $0.gate = gate }
+            }
             return true
         }
     }
 
-    private func makeEngine() throws(SocketError) -> TLSEngine? {
-        guard let context else { return nil }
+    private func makeEngine(_ tls: ListenerTLS?) throws(SocketError) -> TLSEngine? {
+        guard let tls else { return nil }
         do throws(TLSError) {
-            return try TLSEngine(context)
+            return try TLSEngine(tls.context)
         } catch {
             throw .configuration(error)
         }
@@ -204,6 +246,28 @@ final class ListenerCore: Sendable {
         case .event: startEvent(connection)
         case .over: connection.abort(reason: "the listener was closed")
         }
+    }
+
+    /// Runs a connection's handshake, and tells of it.
+    private func shakeHands(_ connection: Connection) async throws(SocketError) {
+        do throws(SocketError) {
+            try await connection.handshake()
+        } catch {
+            // Those who did not come as far have been told of.
+            if isTLS, events.isObserved, closeReason == nil || error.code != .notAdmitted {
+                let remote = connection.remote ?? localAddress
+                events.publish(
+                    error.code == .notAdmitted
+                        ? .refused(.queueTime, remote: remote)
+                        : .handshakeFailed(error, remote: remote)
+                )
+            }
+            throw error
+        }
+        guard isTLS, events.isObserved else { return }
+        let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
+        guard let report else { return }
+        events.publish(.handshakeDone(report, remote: remote ?? localAddress))
     }
 
     private func add(credit: Int) {
@@ -302,7 +366,7 @@ final class ListenerCore: Sendable {
             // well, and a peer could take a part for the whole.
             let socket = Socket(connection)
             do {
-                try await connection.handshake()
+                try await shakeHands(connection)
                 try await handler(socket)
                 try? await socket.close()
             } catch {
@@ -350,7 +414,7 @@ final class ListenerCore: Sendable {
     private func startEvent(_ connection: Connection) {
         Task(executorPreference: connection.loop) { [self] in
             do throws(SocketError) {
-                try await connection.handshake()
+                try await shakeHands(connection)
                 publish(OnSocketEvent(Socket(connection), self))
             } catch {
                 add(credit: 1)
@@ -421,10 +485,9 @@ final class ListenerCore: Sendable {
 
     /// Stops listening; connections go on.
     func stop(_ reason: CloseReason) {
-        let (untaken, undelivered, waiters) = state.withLock { s in
-            guard s.closeReason == nil else {
-                return ([Connection](), [OnSocketEvent](), [Waiter]())
-            }
+        typealias Left = (untaken: [Connection], undelivered: [OnSocketEvent], waiters: [Waiter])
+        let left = state.withLock { s -> Left? in
+            guard s.closeReason == nil else { return nil }
             s.closeReason = reason
             defer {
                 s.accepted = []
@@ -433,14 +496,30 @@ final class ListenerCore: Sendable {
             }
             return (s.accepted, s.events, s.waiters)
         }
+        guard let left else { return settleIfOver() }
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
         acceptor.withLock { $0 }?.stop()
-        stapleKeeper?.stop()
-        for waiter in waiters { waiter.resume() }
-        for connection in untaken { connection.abort(reason: "the listener was closed") }
-        for event in undelivered { event.socket.abort("the listener was closed") }
+        currentTLS?.stop()
+        events.publish(.draining(open: aliveCount))
+        for waiter in left.waiters { waiter.resume() }
+        for connection in left.untaken { connection.abort(reason: "the listener was closed") }
+        for event in left.undelivered { event.socket.abort("the listener was closed") }
         settleIfOver()
+    }
+
+    /// Turns away the connections whose handshake has not begun.
+    func dropWaiting() {
+        for connection in aliveConnections where connection.isWaiting {
+            let remote = connection.remote ?? localAddress
+            events.publish(.refused(.draining, remote: remote))
+            let error = SocketError(
+                .notAdmitted,
+                detail: "the listener is about to close",
+                address: remote
+            )
+            connection.end(.failed(error), failure: error, departure: .quiet)
+        }
     }
 
     /// Stops listening and aborts every connection.
@@ -449,22 +528,33 @@ final class ListenerCore: Sendable {
         abortConnections(reason: reason)
     }
 
-    func abortConnections(reason: String?) {
-        for connection in aliveConnections { connection.abort(reason: reason) }
+    /// - Returns: How many there were.
+    @discardableResult
+    func abortConnections(reason: String?) -> Int {
+        let connections = aliveConnections
+        for connection in connections { connection.abort(reason: reason) }
+        return connections.count
     }
 
-    private func forget(_ key: ObjectIdentifier) {
-        state.withLock { s in _ = s.alive.removeValue(forKey: key) }
+    private func forget(_ key: ObjectIdentifier, _ ticket: ListenerAdmission.Ticket) {
+        state.withLock { s in s.alive.removeValue(forKey: key) }?.endWaiting()
+        admission.leave(ticket)
         settleIfOver()
     }
 
     private func settleIfOver() {
-        let closing = state.withLock { s -> [Waiter] in
-            guard s.closeReason != nil, s.alive.isEmpty else { return [] }
-            defer { s.closing = [] }
-            return s.closing
+        let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
+            guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
+            defer {
+                s.closing = []
+                s.isSettled = true
+            }
+            return (s.closing, s.isSettled ? nil : s.closeReason)
         }
         for waiter in closing { waiter.resume() }
+        guard let reason else { return }
+        events.publish(.closed(reason))
+        events.finish()
     }
 
     func waitUntilClosed() async -> CloseReason {
@@ -479,53 +569,5 @@ final class ListenerCore: Sendable {
                 }
             }
         }
-    }
-}
-
-extension Connection {
-    var remote: SocketAddress? { state.withLock { $0.remote } }
-
-    /// Adds something to do when the connection has ended; at once if it has.
-    func onClosed(_ notice: @escaping @Sendable () -> Void) {
-        let isOver = state.withLock { s -> Bool in
-            guard s.closeReason == nil else { return true }
-            s.onClosed.append(notice)
-            return false
-        }
-        if isOver { notice() }
-    }
-
-    /// Applies the options of a response to a connection that is open.
-    func apply(_ options: SocketResponseOptions) throws(SocketError) {
-        let kernel = try SocketOptions(
-            noDelay: options.noDelay,
-            sendBufferSize: options.sendBufferSize,
-            receiveBufferSize: options.receiveBufferSize,
-            ttl: options.ttl
-        )
-        let idle = try Connector.checked(options.idleTimeout, "idleTimeout")
-        let timeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
-        let failure = state.withLock { s -> SystemCallError? in
-            guard s.descriptor >= 0 else { return nil }
-            if let idle {
-                s.idleTimeout = idle
-                s.lastActivity = EventLoop.readClock()
-            }
-            // The deadline is for a body to be sent; without one there is nothing to be late.
-            if let timeout, options.body != nil {
-                s.establishDeadline = EventLoop.readClock().advanced(by: timeout)
-            }
-            do throws(SystemCallError) {
-                guard let family = StreamSocket.localAddress(s.descriptor)?.family else {
-                    return nil
-                }
-                try kernel.apply(to: s.descriptor, family: family)
-                return nil
-            } catch {
-                return error
-            }
-        }
-        if let failure { throw .system(failure) }
-        armTimer()
     }
 }

@@ -93,6 +93,8 @@ public struct SocketError: Error, Sendable {
         case dataCapExceeded
         /// No descriptor or memory is left.
         case resourcesExhausted
+        /// The listener turned the client away before its handshake, see ``AdmissionPolicy``.
+        case notAdmitted
         /// A limit of ``SocketLimits`` was reached.
         case limitExceeded
     }
@@ -166,7 +168,7 @@ public struct SocketError: Error, Sendable {
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS,
             .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed:
             .misuse
-        case .dataCapExceeded, .resourcesExhausted, .limitExceeded: .resource
+        case .dataCapExceeded, .resourcesExhausted, .limitExceeded, .notAdmitted: .resource
         }
     }
 
@@ -278,6 +280,7 @@ extension SocketError.Code {
         case .dataCapExceeded: "the consumer fell behind by more than its cap"
         case .resourcesExhausted: "no descriptor or memory is left"
         case .limitExceeded: "a limit was reached"
+        case .notAdmitted: "the listener turned the client away"
         }
     }
 }

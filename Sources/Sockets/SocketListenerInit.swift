@@ -48,6 +48,8 @@ public struct SocketListenerInit: Sendable {
     public var tls = TLSSocketListenerInit()
     /// What a connection may cost.
     public var limits = SocketLimits()
+    /// Who comes in, and what those may cost who are not in yet.
+    public var admission = AdmissionPolicy()
     /// The event loops of accepted connections; one loop a core by default.
     public var group: EventLoopGroup = .shared
     /// Where handlers run; nil runs them on the connection's event loop.
@@ -155,6 +157,9 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var minDHSize = 1024
     /// What a peer may cost.
     public var limits = TLSLimits()
+    /// Files that hold identity, authorities and staple, and are read again when they change; take the
+    /// place of ``identity``, ``key``, ``cert`` and ``ocspResponse``.
+    public var files: TLSFiles?
     /// Further identities, one a type of key: the client's abilities choose.
     public var identities: [TLSIdentity] = []
     /// Virtual hosts, who answer clients that ask for their names.
@@ -166,6 +171,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
     public var chooseHost: HostChoiceCallback? {
         get { callbacks.chooseHost?.function }
         set { callbacks.chooseHost = newValue.map(TLSCallback.init) }
+    }
+    /// Decides by a ClientHello whether a client may shake hands at all; nil lets it.
+    ///
+    /// Asked before ``chooseHost``, and before any key is used.
+    public var admit: AdmissionCallback? {
+        get { callbacks.admit?.function }
+        set { callbacks.admit = newValue.map(TLSCallback.init) }
     }
     /// Decides whether a client comes in whose certificate is trusted, also when it resumes a session;
     /// nil lets it in.
@@ -216,6 +228,13 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 .invalidOption,
                 detail: "checkClientIdentity is set, and clients are asked for no certificate",
                 hint: "Set clientAuthentication"
+            )
+        }
+        guard files == nil else {
+            throw SocketError(
+                .invalidOption,
+                detail: "nobody looks after the files of a host that a closure chose",
+                hint: "Read them by TLSIdentity(certificateFile:privateKeyFile:)"
             )
         }
         let identity = try TLSSocketInit.identity(

@@ -91,6 +91,17 @@ final class StapleKeeper: Sendable {
         task?.cancel()
     }
 
+    /// Takes over what another staples for certificates that both have, where there is nothing yet.
+    func inherit(from other: StapleKeeper) {
+        for ward in wards {
+            guard let shelf = ward.shelf, shelf.staple(for: ward.leaf) == nil else { continue }
+            let same = other.wards.first { $0.leaf == ward.leaf && $0.shelf != nil }
+            if let staple = same?.shelf?.staple(for: ward.leaf) {
+                shelf.put(staple, for: ward.leaf)
+            }
+        }
+    }
+
     /// What is stapled, one value an identity.
     var states: [StapleState] { wards.map(state(of:)) }
 
@@ -233,5 +244,5 @@ extension SocketListener {
     /// What the listener staples now, one value an identity; empty without TLS.
     ///
     /// A certificate that demands a staple while there is none shows as ``StapleState/isOwed``.
-    public var staples: [StapleState] { core.stapleKeeper?.states ?? [] }
+    public var staples: [StapleState] { core.currentTLS?.stapleKeeper.states ?? [] }
 }

@@ -137,6 +137,7 @@ struct ClientCallbacks: Hashable, Sendable {
 /// The closures of a listener's dictionary.
 struct ListenerCallbacks: Hashable, Sendable {
     var chooseHost: TLSCallback<HostChoiceCallback>?
+    var admit: TLSCallback<AdmissionCallback>?
     var checkClientIdentity: TLSCallback<ClientIdentityCallback>?
     var presharedKey: TLSCallback<PresharedKeyLookupCallback>?
     // Not asked by a handshake: see `StapleKeeper`.
@@ -146,7 +147,7 @@ struct ListenerCallbacks: Hashable, Sendable {
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
-        if chooseHost != nil { decisions.insert(.clientHello) }
+        if chooseHost != nil || admit != nil { decisions.insert(.clientHello) }
         if checkClientIdentity != nil { decisions.insert(.clientCertificate) }
         if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions

@@ -18,6 +18,11 @@ class TLSDecider: @unchecked Sendable {
 
     init(executor: (any TaskExecutor)? = nil) { self.executor = executor }
 
+    /// Answers a question at once, if it can be.
+    ///
+    /// On the handshake's own thread, with no lock held.
+    func answerAtOnce(_ question: TLSQuestion, _ where: Circumstances) -> TLSAnswer? { nil }
+
     /// Answers one question; it may take its time.
     ///
     /// - Throws: What refuses the peer.
@@ -65,16 +70,43 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
 /// Answers for a listener.
 final class ListenerDecider: TLSDecider, @unchecked Sendable {
     private let tls: TLSSocketListenerInit
+    private let events: EventFeed<ListenerEvent>
     /// The most configurations of chosen hosts that are kept; the oldest goes.
     static let contextsMax = 1024
-    private let contexts = ContextCache<TLSSocketListenerInit>(limit: contextsMax)
+    private let contexts: ContextCache<TLSSocketListenerInit>
 
     /// Nil when there is nothing to decide.
-    init?(_ tls: TLSSocketListenerInit, executor: (any TaskExecutor)?) {
+    ///
+    /// - Parameters:
+    ///   - tls: Whose closures answer.
+    ///   - executor: Where they run.
+    ///   - events: Where refusals show.
+    ///   - earlier: Who answered before, whose configurations of chosen hosts go on.
+    init?(
+        _ tls: TLSSocketListenerInit,
+        executor: (any TaskExecutor)?,
+        events: EventFeed<ListenerEvent>,
+        after earlier: ListenerDecider? = nil
+    ) {
         let all = [tls.callbacks] + tls.hosts.compactMap(\.tls?.callbacks)
         guard all.contains(where: { !$0.decisions.isEmpty }) else { return nil }
         self.tls = tls
+        self.events = events
+        contexts = earlier?.contexts ?? ContextCache(limit: ListenerDecider.contextsMax)
         super.init(executor: executor)
+    }
+
+    override func answerAtOnce(_ question: TLSQuestion, _ place: Circumstances) -> TLSAnswer? {
+        guard case .clientHello(let hello) = question, let admit = tls.callbacks.admit else {
+            return nil
+        }
+        guard let refusal = admit.function(hello, place.remote).refusal else {
+            return tls.callbacks.chooseHost == nil ? .accept : nil
+        }
+        events.publish(
+            .refused(.hello(refusal, servername: hello.servername), remote: place.remote)
+        )
+        return .refuse(refusal)
     }
 
     override func answer(

@@ -3,7 +3,7 @@
 import SocketCore
 
 /// The most bytes a certificate or key file may have.
-private let credentialFileLimit = 4 << 20
+let credentialFileLimit = 4 << 20
 
 extension TLSIdentity {
     /// Reads an identity from files.

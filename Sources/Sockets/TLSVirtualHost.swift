@@ -79,7 +79,9 @@ extension TLSSocketListenerInit {
         var tls = self
         tls.hosts = []
         tls.callbacks.chooseHost = nil
+        tls.callbacks.admit = nil
         tls.identity = nil
+        tls.files = nil
         (tls.key, tls.cert, tls.passphrase) = (nil, nil, nil)
         tls.identities = identities
         // It speaks of the listener's own certificate.
@@ -91,6 +93,13 @@ extension TLSSocketListenerInit {
     func hostContext(named label: String?) throws(SocketError) -> TLSContext {
         guard hosts.isEmpty, callbacks.chooseHost == nil else {
             throw SocketError(.invalidOption, detail: "a virtual host has hosts of its own")
+        }
+        guard callbacks.admit == nil else {
+            throw SocketError(
+                .invalidOption,
+                detail: "admit is set for a virtual host",
+                hint: "Set it for the listener: it sees the servername"
+            )
         }
         return try context(host: label, hosts: nil)
     }

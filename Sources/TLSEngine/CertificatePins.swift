@@ -73,7 +73,7 @@ public struct CertificatePins: Hashable, Sendable {
 
 extension TrustPolicy {
     /// Whether a match of the leaf stands for chain and name.
-    var isPinned: Bool { pins?.mode == .replace }
+    var isPinned: Bool { pins?.mode == .replace && activeTLSARecords.isEmpty }
 }
 
 /// What the pins of a trust policy said of a chain.

@@ -11,22 +11,20 @@ public struct ClientHello: Sendable, Hashable {
     /// The most bytes of records that are looked at, 80 KiB.
     public static let recordBytesMax = 80 << 10
 
-    /// One extension: its number in the registry, and its contents.
-    public struct Extension: Sendable, Hashable {
-        /// The number, for example 16 for ALPN.
-        public let number: UInt16
-        /// The contents octets.
-        public let contents: [UInt8]
-    }
-
     /// The records that held it, byte for byte.
     public let records: [UInt8]
     /// The message alone, with its header of four bytes.
     public let message: [UInt8]
+    /// The version field of the message, which TLS 1.3 leaves at TLS 1.2 (RFC 8446 §4.1.2).
+    public let legacyVersion: ProtocolVersion
     /// The client's random, 32 bytes.
     public let random: [UInt8]
+    /// The session id, 0...32 bytes.
+    public let sessionID: [UInt8]
     /// The numbers of the cipher suites in order, GREASE included.
     public let cipherSuites: [UInt16]
+    /// The compression methods in order.
+    public let compressionMethods: [UInt8]
     /// The extensions in order.
     public let extensions: [Extension]
     /// The servername (RFC 6066 §3); nil when none was sent.
@@ -42,6 +40,9 @@ public struct ClientHello: Sendable, Hashable {
 
     /// Reads the ClientHello at the front of a connection; nil when more is needed.
     ///
+    /// It is read to the letter: lengths that do not add up, an extension that comes twice, a known
+    /// one that has not its form, and bytes behind the end are errors.
+    ///
     /// - Parameters:
     ///   - bytes: What came so far, from the first byte on.
     ///   - limit: The most bytes of records that are looked at.
@@ -49,32 +50,61 @@ public struct ClientHello: Sendable, Hashable {
     ///   is malformed, `.clientHelloTooLarge` when it does not fit into the limit.
     public init?(reading bytes: [UInt8], limit: Int = recordBytesMax) throws(TLSError) {
         guard let (records, message) = try ClientHello.message(in: bytes, limit) else { return nil }
+        try self.init(message: message, records: records)
+    }
+
+    /// Reads a message that did not come in records, as in QUIC (RFC 9001 §4).
+    ///
+    /// - Parameter message: The whole message, with its header of four bytes.
+    /// - Throws: ``TLSError`` `.protocolViolation` when it is malformed, or no whole ClientHello.
+    public init(message: [UInt8]) throws(TLSError) {
+        guard message.count >= 4, message[0] == 1 else {
+            throw ClientHello.malformed("the message is no ClientHello")
+        }
+        guard message[1...3].reduce(0, { $0 << 8 | Int($1) }) == message.count - 4 else {
+            throw ClientHello.malformed("the length is not the message's")
+        }
+        try self.init(message: message, records: [])
+    }
+
+    private init(message: [UInt8], records: [UInt8]) throws(TLSError) {
         var reader = ByteReader(message.dropFirst(4))
-        let legacyVersion = try reader.number16()
+        legacyVersion = ProtocolVersion(rawValue: try reader.number16())
         self.records = records
         self.message = message
         random = try reader.take(32)
-        _ = try reader.vector8()  // session id
-        var suites = ByteReader(try reader.vector16())
-        var numbers: [UInt16] = []
-        while !suites.isAtEnd { numbers.append(try suites.number16()) }
-        cipherSuites = numbers
-        _ = try reader.vector8()  // compression
+        sessionID = try reader.vector8()
+        guard sessionID.count <= 32 else { throw ClientHello.malformed("a session id of 33 bytes") }
+        var suites = ByteReader(try reader.vector16(2))
+        cipherSuites = try suites.numbers16()
+        compressionMethods = try reader.vector8(1)
         var found: [Extension] = []
         if !reader.isAtEnd {
             var list = ByteReader(try reader.vector16())
+            try reader.finish()
+            var numbers: Set<UInt16> = []
             while !list.isAtEnd {
-                found.append(
-                    Extension(number: try list.number16(), contents: try list.vector16())
-                )
+                let number = try list.number16()
+                guard numbers.insert(number).inserted else {
+                    let type = ExtensionType(rawValue: number)
+                    throw ClientHello.malformed("\(type) comes twice")
+                }
+                let read = try Extension(number: number, contents: try list.vector16())
+                // Its proof is over everything before it (RFC 8446 §4.2.11).
+                guard read.type != .presharedKey || list.isAtEnd else {
+                    throw ClientHello.malformed("\(read.type) is not the last extension")
+                }
+                found.append(read)
             }
         }
         extensions = found
-        servername = try ClientHello.servername(found)
-        alpn = try ClientHello.alpn(found)
-        versions = try ClientHello.versions(found) ?? [legacyVersion]
-        groups = try ClientHello.numbers(found, 10).map(NamedGroup.init(rawValue:))
-        signatureAlgorithms = try ClientHello.numbers(found, 13).map(SignatureScheme.init)
+        var facts = Facts()
+        for entry in found { facts.note(entry) }
+        servername = facts.servername
+        alpn = facts.alpn
+        versions = facts.versions ?? [legacyVersion.rawValue]
+        groups = facts.groups
+        signatureAlgorithms = facts.signatureAlgorithms
     }
 
     /// Whether the client offers a version.
@@ -124,77 +154,32 @@ public struct ClientHello: Sendable, Hashable {
         return nil
     }
 
-    private static func servername(_ all: [Extension]) throws(TLSError) -> String? {
-        guard let entry = all.first(where: { $0.number == 0 }) else { return nil }
-        var reader = ByteReader(entry.contents)
-        var list = ByteReader(try reader.vector16())
-        while !list.isAtEnd {
-            let kind = try list.take(1)
-            let name = try list.vector16()
-            if kind == [0] { return String(decoding: name, as: UTF8.self) }
+    /// What most callers want to know of the extensions.
+    private struct Facts {
+        var servername: String?
+        var alpn: [String] = []
+        var versions: [UInt16]?
+        var groups: [NamedGroup] = []
+        var signatureAlgorithms: [SignatureScheme] = []
+
+        mutating func note(_ entry: Extension) {
+            switch (entry.type, entry.value) {
+            case (.serverName, .servername(let name)): servername = name
+            case (.alpn, .applicationProtocols(let names)):
+                alpn = names.map { String(decoding: $0, as: UTF8.self) }
+            case (.supportedVersions, .versions(let list)): versions = list.map(\.rawValue)
+            case (.supportedGroups, .groups(let list)): groups = list
+            case (.signatureAlgorithms, .signatureAlgorithms(let list)): signatureAlgorithms = list
+            default: break
+            }
         }
-        return nil
     }
 
-    private static func alpn(_ all: [Extension]) throws(TLSError) -> [String] {
-        guard let entry = all.first(where: { $0.number == 16 }) else { return [] }
-        var reader = ByteReader(entry.contents)
-        var list = ByteReader(try reader.vector16())
-        var names: [String] = []
-        while !list.isAtEnd { names.append(String(decoding: try list.vector8(), as: UTF8.self)) }
-        return names
-    }
-
-    private static func versions(_ all: [Extension]) throws(TLSError) -> [UInt16]? {
-        guard let entry = all.first(where: { $0.number == 43 }) else { return nil }
-        var reader = ByteReader(entry.contents)
-        var list = ByteReader(try reader.vector8())
-        var numbers: [UInt16] = []
-        while !list.isAtEnd { numbers.append(try list.number16()) }
-        return numbers
-    }
-
-    /// The numbers of an extension that is a list of them.
-    private static func numbers(
-        _ all: [Extension],
-        _ number: UInt16
-    ) throws(TLSError) -> [UInt16] {
-        guard let entry = all.first(where: { $0.number == number }) else { return [] }
-        var reader = ByteReader(entry.contents)
-        var list = ByteReader(try reader.vector16())
-        var numbers: [UInt16] = []
-        while !list.isAtEnd { numbers.append(try list.number16()) }
-        return numbers
-    }
-
-    fileprivate static func malformed(_ reason: String) -> TLSError {
+    static func malformed(_ reason: String) -> TLSError {
         TLSError(.protocolViolation, phase: .clientHello, detail: "the ClientHello: \(reason)")
     }
 
     private static func notTLS(_ reason: String) -> TLSError {
         TLSError(.notTLS, phase: .clientHello, detail: reason)
     }
-}
-
-/// Takes numbers and vectors of TLS from the front of bytes (RFC 8446 §3).
-private struct ByteReader {
-    private var rest: ArraySlice<UInt8>
-
-    init(_ bytes: some Collection<UInt8>) { rest = Array(bytes)[...] }
-
-    var isAtEnd: Bool { rest.isEmpty }
-
-    mutating func take(_ count: Int) throws(TLSError) -> [UInt8] {
-        guard rest.count >= count else { throw ClientHello.malformed("it ends too early") }
-        defer { rest = rest.dropFirst(count) }
-        return Array(rest.prefix(count))
-    }
-
-    mutating func number16() throws(TLSError) -> UInt16 {
-        try take(2).reduce(0) { $0 << 8 | UInt16($1) }
-    }
-
-    mutating func vector8() throws(TLSError) -> [UInt8] { try take(Int(try take(1)[0])) }
-
-    mutating func vector16() throws(TLSError) -> [UInt8] { try take(Int(try number16())) }
 }

@@ -73,6 +73,9 @@ public struct HandshakeReport: Sendable {
     /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
     /// failed before they were asked.
     public var pins: PinVerdict?
+    /// What the trust policy's TLSA records said of the server's chain; nil without any that can be used,
+    /// and for a resumed session.
+    public var tlsa: TLSAVerdict?
     /// Why the session that this client was given was not offered; nil when it was, or none was given.
     public var withheldSession: SessionObstacle?
 

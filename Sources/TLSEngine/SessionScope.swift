@@ -46,8 +46,17 @@ extension TrustPolicy {
         writer.append(UInt8(acceptsAnything == nil ? 0 : 1))
         writer.append(text: revocation.demand.rawValue)
         for list in revocation.lists { writer.append(bytes: list.sha256Fingerprint) }
+        write(tlsaRecords, to: &writer)
         guard let pins else { return writer.append(text: "no pins") }
         writer.append(text: pins.mode.rawValue)
         for pin in pins.pins { writer.append(text: pin.description) }
+    }
+
+    private func write(_ tlsa: TLSARecords?, to writer: inout FactsWriter) {
+        guard let tlsa else { return }
+        writer.append(text: "tlsa " + tlsa.fallback.rawValue)
+        writer.append(UInt8(tlsa.checksNameOfEndEntity ? 1 : 0))
+        writer.append(UInt32(clamping: tlsa.records.count))
+        for record in tlsa.records { writer.append(bytes: record.wireForm) }
     }
 }

@@ -45,6 +45,7 @@ extension TLSEngine {
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
             pins: record?.pinVerdict,
+            tlsa: record?.tlsaVerdict,
             withheldSession: record?.withheld,
             alertSent: facts.alertSent,
             alertReceived: facts.alertReceived,
@@ -75,6 +76,16 @@ extension TLSEngine {
         }
         if context.trust.isPinned {
             words.append("the certificate is pinned: chain and name are not checked")
+        }
+        if let tlsa = context.trust.tlsaRecords {
+            if context.trust.activeTLSARecords.isEmpty {
+                words.append("no TLSA record can be used")
+            } else if record?.tlsaVerdict?.match?.usage == .daneEE {
+                words.append("a TLSA record names the certificate: chain and dates are not checked")
+                if !tlsa.checksNameOfEndEntity {
+                    words.append("a TLSA record names the certificate: the name is not checked")
+                }
+            }
         }
         return words
     }

@@ -89,6 +89,8 @@ public struct TLSError: Error, Sendable {
         case invalidSession
         /// A fingerprint is not written as RFC 8122 has it, or a list of pins is empty.
         case invalidFingerprint
+        /// A TLSA record cannot be read, or none of a trust policy can be used there.
+        case invalidTLSARecord
         /// The OpenSSL library that runs is not of major version 3.
         case unsupportedLibrary
         /// Data was sent or received before the handshake was done.
@@ -171,6 +173,7 @@ public struct TLSError: Error, Sendable {
             .identityMissing, .emptyTrustStore, .invalidCipherSuite, .invalidGroup,
             .invalidSignatureAlgorithm, .invalidVersionRange, .invalidServername,
             .invalidApplicationProtocol, .invalidPolicy, .invalidFingerprint,
+            .invalidTLSARecord,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
             .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
@@ -249,6 +252,7 @@ extension TLSError.Code {
         case .invalidPolicy: "a number in the TLS policy is out of its range"
         case .invalidSession: "the session cannot be used"
         case .invalidFingerprint: "a fingerprint cannot be read"
+        case .invalidTLSARecord: "a TLSA record cannot be used"
         case .unsupportedLibrary: "unsupported OpenSSL library"
         case .handshakeIncomplete: "the handshake is not done"
         case .engineClosed: "the TLS engine is closed"

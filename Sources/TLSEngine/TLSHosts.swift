@@ -65,6 +65,16 @@ public struct TLSHosts: Sendable {
             .filter { seen.insert(ObjectIdentifier($0)).inserted }
     }
 
+    /// The contexts that share a name with one of another table, each once, and that one.
+    func pairs(with other: TLSHosts?) -> [(own: TLSContext, other: TLSContext)] {
+        var seen: Set<ObjectIdentifier> = []
+        return contexts.sorted { $0.key < $1.key }.compactMap { name, own in
+            guard let known = other?.contexts[name], seen.insert(ObjectIdentifier(own)).inserted
+            else { return nil }
+            return (own, known)
+        }
+    }
+
     /// The names, in no order.
     public var names: [String] { Array(contexts.keys) }
 

@@ -62,19 +62,21 @@ extension TLSSimulation {
         guard !shared.isEmpty else { return [.versions(client: offered, server: spoken)] }
         var clashes: [Clash] = []
         // The signalling values at the end of a list are no suites (RFC 5746, RFC 7507).
-        let suites = hello.cipherSuites.filter { !isGrease($0) && $0 != 0x00ff && $0 != 0x5600 }
+        let suites = hello.cipherSuites.filter {
+            !GREASE.contains($0) && $0 != 0x00ff && $0 != 0x5600
+        }
         let ables = able.cipherSuites.filter { $0 != 0x00ff && $0 != 0x5600 }
         if !suites.contains(where: { suite in
             ables.contains(suite) && shared.contains { ($0 == .tls13) == (suite >> 8 == 0x13) }
         }) {
             clashes.append(.cipherSuites(client: suites, server: ables))
         }
-        let groups = hello.groups.filter { !isGrease($0.rawValue) }
+        let groups = hello.groups.filter { !GREASE.contains($0.rawValue) }
         if !groups.contains(where: able.groups.contains) {
             clashes.append(.groups(client: groups, server: able.groups))
         }
         let usable = Set(able.signatureAlgorithms)
-        let schemes = hello.signatureAlgorithms.filter { !isGrease($0.rawValue) }
+        let schemes = hello.signatureAlgorithms.filter { !GREASE.contains($0.rawValue) }
         let keys = server.identities.map(\.certificate.publicKey)
         let signs = schemes.contains { scheme in
             usable.contains(scheme) && keys.contains { scheme.fits($0, in13: shared == [.tls13]) }
@@ -108,13 +110,8 @@ extension TLSSimulation {
 
     private static func known(_ versions: [ProtocolVersion]) -> [ProtocolVersion] {
         // An old hello names the newest version only, which stands for those before it.
-        let named = versions.filter { !isGrease($0.rawValue) && $0 <= .tls13 }
+        let named = versions.filter { !GREASE.contains($0.rawValue) && $0 <= .tls13 }
         return named.filter { $0 >= .tls12 }.isEmpty ? named : named.filter { $0 >= .tls12 }
-    }
-
-    /// Whether a number only keeps the other side from being too strict (RFC 8701 §2).
-    private static func isGrease(_ number: UInt16) -> Bool {
-        number & 0x0f0f == 0x0a0a && number >> 8 == number & 0xff
     }
 }
 

@@ -42,6 +42,10 @@ public struct TrustPolicy: Hashable, Sendable {
     public var strictness: Strictness = .strict
     /// Certificates and keys known beforehand, and what they stand for; nil for none.
     public var pins: CertificatePins?
+    /// What the DNS says of the server's certificate, and what that stands for; nil for nothing.
+    ///
+    /// A client's alone: a listener with records is refused.
+    public var tlsaRecords: TLSARecords?
     /// What is made of revocation; by default evidence that is at hand must be in order.
     public var revocation = RevocationPolicy()
     /// Set by ``acceptAnything(because:)``: the verdict is reported and not acted on.

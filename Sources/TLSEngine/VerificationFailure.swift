@@ -49,6 +49,8 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     public static let hostnameMismatch = VerificationCode(rawValue: 62)
     /// The certificate is for another IP address.
     public static let ipAddressMismatch = VerificationCode(rawValue: 64)
+    /// No certificate matches a TLSA record of the trust policy, see ``TLSARecords``.
+    public static let tlsaMismatch = VerificationCode(rawValue: 65)
     /// The leaf's key is too small for the security level.
     public static let leafKeyTooSmall = VerificationCode(rawValue: 66)
     /// An issuer's key is too small for the security level.
@@ -75,7 +77,7 @@ public struct VerificationCode: RawRepresentable, Hashable, Sendable {
     /// A key in the chain is of a kind that TLS 1.3 has no signatures of: DSA (RFC 8446 §4.2.3).
     public static let obsoleteKey = VerificationCode(rawValue: 1008)
     /// No certificate matches a pin of the trust policy, see ``CertificatePins``.
-    public static let pinMismatch = VerificationCode(rawValue: 1020)
+    public static let pinMismatch = VerificationCode(rawValue: 1009)
 }
 
 extension VerificationCode {
@@ -164,6 +166,10 @@ extension VerificationFailure {
         case .pinMismatch:
             certificate.map {
                 "The leaf's fingerprint is \($0.fingerprint()): ask its owner before it is pinned"
+            }
+        case .tlsaMismatch:
+            certificate.map {
+                "The leaf's record is \(TLSARecord(usage: .daneEE, of: $0)): compare it with the zone"
             }
         case .stapleMissing:
             "Have the server staple, or issue the certificate without the TLS feature extension"

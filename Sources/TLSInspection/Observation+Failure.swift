@@ -17,7 +17,7 @@ extension Observation {
         case .peerReset:
             hasConnected ? (.closed, .noHandshake) : (.connectionFailed, .noConnection)
         case .connectionFailed, .addressInUse, .addressNotAvailable, .systemCallFailed,
-            .resourcesExhausted, .limitExceeded:
+            .resourcesExhausted, .limitExceeded, .notAdmitted:
             (.connectionFailed, .noConnection)
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS:
             (.invalid, .usage)

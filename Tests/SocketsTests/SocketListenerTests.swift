@@ -376,6 +376,7 @@ private func expectRecoveryFromExhaustion() async throws {
     let limit = 48
     try #require(Files.limitDescriptors(to: limit))
     let listener = try makeListener(.tcp)
+    var events = listener.events.makeAsyncIterator()
     let served = Atomic<Int>(0)
     try listener.onSocket { event in
         served.wrappingAdd(1, ordering: .relaxed)
@@ -413,9 +414,22 @@ private func expectRecoveryFromExhaustion() async throws {
     await pass(.milliseconds(400))
     try #require(served.load(ordering: .relaxed) == count - 1)
     try #require(Files.processorTime() - began < .milliseconds(200))
+    guard case .acceptPaused(let error)? = await events.next() else {
+        Issue.record("no word of the pause")
+        return
+    }
+    try #require(
+        error.code == .resourcesExhausted && error.errno == Errno.tooManyOpenFiles.rawValue
+    )
     try await clients.removeFirst().close()
     try await last.write("at last")
     try #require(await last.read() == Array("at last".utf8))
+    // Told once, however often it was tried.
+    guard case .acceptResumed(let pause)? = await events.next() else {
+        Issue.record("no word of the end of the pause")
+        return
+    }
+    try #require(pause > .milliseconds(300))
     spare.forEach { Syscalls.close($0) }
     for client in clients { try? await client.close() }
     await listener.close()

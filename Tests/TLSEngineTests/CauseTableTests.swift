@@ -169,3 +169,11 @@ struct CauseTableTests {
         #expect(report.phase == error.phase)
     }
 }
+
+@Suite struct VerificationCodeTests {
+    @Test("a pin that does not match is told from revocation that is not known")
+    func numbers() {
+        #expect(VerificationCode.pinMismatch != .revocationUnknown)
+        #expect(VerificationCode.pinMismatch.rawValue >= 1000)
+    }
+}

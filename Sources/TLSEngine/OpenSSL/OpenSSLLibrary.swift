@@ -51,4 +51,23 @@ public enum OpenSSLLibrary {
         }
         return digest
     }
+
+    /// The MD5 digest of bytes, for names that are defined by it, never for security.
+    ///
+    /// - Returns: 16 bytes; nil where no provider of the library has MD5.
+    static func md5(_ bytes: [UInt8]) -> [UInt8]? {
+        // A FIPS provider beside the default one shall not be asked for it.
+        guard let algorithm = unsafe EVP_MD_fetch(nil, "MD5", "-fips") else {
+            ErrorQueue.clear()
+            return nil
+        }
+        defer { unsafe EVP_MD_free(algorithm) }
+        var digest = [UInt8](repeating: 0, count: 16)
+        // The digest has the length that MD5 writes.
+        guard unsafe EVP_Digest(bytes, bytes.count, &digest, nil, algorithm, nil) == 1 else {
+            ErrorQueue.clear()
+            return nil
+        }
+        return digest
+    }
 }

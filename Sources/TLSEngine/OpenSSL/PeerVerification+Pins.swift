@@ -27,18 +27,7 @@ extension VerificationRecord {
                 certificate: leaf
             )
         }
-        let parameters = unsafe X509_STORE_CTX_get0_param(store)
-        let level = Int(unsafe X509_VERIFY_PARAM_get_auth_level(parameters))
-        let bits = unsafe X509_get0_pubkey(pointer).map { unsafe EVP_PKEY_get_security_bits($0) }
-        guard (bits ?? 0) >= SecurityLevel.bits(level) else {
-            let code = VerificationCode.leafKeyTooSmall
-            return VerificationFailure(
-                code: code,
-                depth: 0,
-                text: code.openSSLText,
-                certificate: leaf
-            )
-        }
+        if let failure = unsafe weakKeyFailure(store, leaf) { return failure }
         unsafe X509_STORE_CTX_set0_verified_chain(store, cssl_x509_stack_of(pointer))
         unsafe X509_STORE_CTX_set_error(store, X509_V_OK)
         return nil
@@ -46,9 +35,9 @@ extension VerificationRecord {
 
     /// Looks for pins in a chain that OpenSSL accepts.
     func notePins(_ store: OpaquePointer, _ pins: CertificatePins) {
-        pinVerdict = unsafe pins.verdict(
-            on: SSLConnection.certificates(X509_STORE_CTX_get0_chain(store))
-        )
+        let chain = unsafe SSLConnection.certificates(X509_STORE_CTX_get0_chain(store))
+        // Those that stand for the chain come here beside TLSA records, and still mean the leaf.
+        pinVerdict = pins.verdict(on: pins.mode == .replace ? Array(chain.prefix(1)) : chain)
     }
 
     /// The failure for a chain that no pin matches, where that counts.

@@ -48,6 +48,12 @@ final class VerificationRecord {
     var hasListForLeaf = false
     /// The staple, once it was verified.
     var staple: OCSPStapleBox?
+    /// How many TLSA records verification goes by.
+    let usableTLSACount: Int
+    /// What they said; nil without any, and before they were asked.
+    var tlsaVerdict: TLSAVerdict?
+    /// Whether the anchor is a key in a TLSA record, of which no certificate was sent.
+    var anchorIsBareKey = false
     /// Where the owner decides; nil where it does not.
     var deliberation: Deliberation?
 
@@ -61,6 +67,7 @@ final class VerificationRecord {
     ) {
         self.deliberation = deliberation
         self.trust = trust
+        usableTLSACount = trust.tlsaRecords == nil ? 0 : trust.activeTLSARecords.count
         self.stapleLimit = stapleLimit
         self.protocolRule = protocolRule
         self.hasAnchors = hasAnchors
@@ -96,12 +103,16 @@ final class VerificationRecord {
         failure = nil
         leafThatWantsStaple = nil
         pinVerdict = nil
-        if let pins = trust.pins, pins.mode == .replace {
+        if let pins = trust.pins, trust.isPinned {
             failure = unsafe pinnedLeafFailure(store, pins)
         } else if unsafe withRevocationLists(store, { unsafe X509_verify_cert(store) }) == 1 {
             if let pins = trust.pins { unsafe notePins(store, pins) }
-            failure = unsafe brokenRule(store) ?? pinFailure(store) ?? clientFailure(store)
+            unsafe noteTLSA(store, isInOrder: true)
+            failure =
+                unsafe tlsaFailure(store) ?? brokenRule(store) ?? pinFailure(store)
+                ?? clientFailure(store)
         } else {
+            unsafe noteTLSA(store, isInOrder: false)
             failure = unsafe openSSLFailure(store)
         }
         ErrorQueue.clear()
@@ -156,6 +167,7 @@ final class VerificationRecord {
         }
         // Without a code the validation itself failed, for want of memory for example.
         let code = VerificationCode(rawValue: number == X509_V_OK ? X509_V_ERR_UNSPECIFIED : number)
+        if let failure = unsafe tlsaMismatch(code, sentChain(store).first) { return failure }
         guard hasAnchors || !code.saysNoAnchor else {
             return failure(.noAnchors, "there is no trust anchor", 0, unsafe certificate(of: store))
         }
@@ -197,7 +209,8 @@ final class VerificationRecord {
         let chain = unsafe SSLConnection.certificates(stack)
         // A leaf that is itself an anchor is trusted as it stands. It is the chain's only member,
         // unless its issuer is an anchor too.
-        guard chain.count > 1, let leaf = chain.first else { return nil }
+        let anchorCount = anchorIsBareKey ? 0 : 1
+        guard chain.count > anchorCount, let leaf = chain.first else { return nil }
         if case .certificates(let anchors) = trust.anchors, anchors.contains(leaf) { return nil }
         if leaf.isCA, !hasPinnedLeaf {
             return failure(.leafIsCA, "a CA certificate is used as leaf", 0, leaf)
@@ -207,7 +220,7 @@ final class VerificationRecord {
             return failure(.keyMayNotSign, text, 0, leaf)
         }
         // The anchor is trusted as it stands; the rules are for what was sent.
-        for (depth, certificate) in chain.dropLast().enumerated() {
+        for (depth, certificate) in chain.dropLast(anchorCount).enumerated() {
             if let failure = brokenRule(certificate, depth) { return failure }
         }
         if leaf.subject.isEmpty, !leaf.hasCriticalAlternativeName {

@@ -17,6 +17,9 @@ extension SSLConnection {
             record: record,
             deliberation: deliberation
         )
+        if context.trust.tlsaRecords != nil {
+            try connection.setTLSARecords(context.trust.activeTLSARecords)
+        }
         let decides = context.policy.decisions.contains(.serverIdentity)
         try connection.setNames(
             servername: servername,

@@ -186,6 +186,7 @@ struct SSLContextBuilder {
     func setTrust(_ trust: TrustPolicy) throws(TLSError) -> Bool {
         let context = unsafe handle.pointer
         try checkPins(trust)
+        try setTLSARecords(trust)
         let hasAnchors = try setAnchors(trust)
         let parameters = unsafe SSL_CTX_get0_param(context)
         var flags = UInt(X509_V_FLAG_TRUSTED_FIRST)
@@ -214,6 +215,11 @@ struct SSLContextBuilder {
     private func setAnchors(_ trust: TrustPolicy) throws(TLSError) -> Bool {
         // Pins that stand for the chain need none.
         guard !trust.isPinned else { return true }
+        // Nor do records that stand in their place.
+        let records = trust.activeTLSARecords
+        guard records.isEmpty || records.contains(where: { $0.usage.needsAnchors }) else {
+            return true
+        }
         do throws(TLSError) {
             let store = try TrustStore.store(for: trust.anchors)
             unsafe cssl_ctx_set1_cert_store(handle.pointer, store.pointer)

@@ -31,7 +31,9 @@ extension SSLContextBuilder {
 }
 
 extension TLSContext {
-    /// Has a server open the tickets of another, and the other this one's; before either has connections.
+    /// Has a server open the tickets of another, and the other this one's; before it has connections.
+    ///
+    /// Virtual hosts of the same name share theirs too.
     package func shareTicketKeys(with other: TLSContext) throws(TLSError) {
         // Of two lengths: OpenSSL says how many bytes it wants.
         let count = Int(unsafe cssl_ctx_get_ticket_keys(other.handle.pointer, nil, 0))
@@ -41,6 +43,9 @@ extension TLSContext {
                 == 1,
             unsafe cssl_ctx_set_ticket_keys(handle.pointer, keys.pointer, CInt(keys.count)) == 1
         else { throw ErrorQueue.error(.internalError) }
+        for (host, earlier) in hosts?.pairs(with: other.hosts) ?? [] {
+            try host.shareTicketKeys(with: earlier)
+        }
     }
 }
 

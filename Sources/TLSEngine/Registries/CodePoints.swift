@@ -12,6 +12,9 @@ public struct ProtocolVersion: RawRepresentable, Hashable, Comparable, Sendable 
         self.rawValue = rawValue
     }
 
+    /// Whether it means nothing, and only keeps servers used to the unknown (RFC 8701 §2).
+    public var isGREASE: Bool { GREASE.contains(rawValue) }
+
     /// TLS 1.2 (RFC 5246).
     public static let tls12 = ProtocolVersion(rawValue: 0x0303)
     /// TLS 1.3 (RFC 8446).
@@ -47,6 +50,9 @@ public struct NamedGroup: RawRepresentable, Hashable, Sendable {
         self.rawValue = rawValue
     }
 
+    /// Whether it means nothing, and only keeps servers used to the unknown (RFC 8701 §2).
+    public var isGREASE: Bool { GREASE.contains(rawValue) }
+
     /// X25519 (RFC 7748).
     public static let x25519 = NamedGroup(rawValue: 0x001d)
     /// NIST P-256.
@@ -64,25 +70,7 @@ public struct NamedGroup: RawRepresentable, Hashable, Sendable {
 extension NamedGroup: CustomStringConvertible {
     /// The group's registered name, for example `x25519`.
     public var description: String {
-        switch rawValue {
-        case 0x0017: "secp256r1"
-        case 0x0018: "secp384r1"
-        case 0x0019: "secp521r1"
-        case 0x001a: "brainpoolP256r1"
-        case 0x001b: "brainpoolP384r1"
-        case 0x001c: "brainpoolP512r1"
-        case 0x001d: "x25519"
-        case 0x001e: "x448"
-        case 0x0100: "ffdhe2048"
-        case 0x0101: "ffdhe3072"
-        case 0x0102: "ffdhe4096"
-        case 0x0103: "ffdhe6144"
-        case 0x0104: "ffdhe8192"
-        case 0x11eb: "SecP256r1MLKEM768"
-        case 0x11ec: "X25519MLKEM768"
-        case 0x11ed: "SecP384r1MLKEM1024"
-        default: "group \(hexadecimal(rawValue))"
-        }
+        NamedGroup.names[rawValue] ?? "group \(hexadecimal(rawValue))"
     }
 }
 
@@ -97,30 +85,15 @@ public struct SignatureScheme: RawRepresentable, Hashable, Sendable {
     }
 }
 
+extension SignatureScheme {
+    /// Whether it means nothing, and only keeps servers used to the unknown (RFC 8701 §2).
+    public var isGREASE: Bool { GREASE.contains(rawValue) }
+}
+
 extension SignatureScheme: CustomStringConvertible {
     /// The scheme's registered name, for example `ecdsa_secp256r1_sha256`.
     public var description: String {
-        switch rawValue {
-        case 0x0201: "rsa_pkcs1_sha1"
-        case 0x0203: "ecdsa_sha1"
-        case 0x0301: "rsa_pkcs1_sha224"
-        case 0x0303: "ecdsa_sha224"
-        case 0x0401: "rsa_pkcs1_sha256"
-        case 0x0403: "ecdsa_secp256r1_sha256"
-        case 0x0501: "rsa_pkcs1_sha384"
-        case 0x0503: "ecdsa_secp384r1_sha384"
-        case 0x0601: "rsa_pkcs1_sha512"
-        case 0x0603: "ecdsa_secp521r1_sha512"
-        case 0x0804: "rsa_pss_rsae_sha256"
-        case 0x0805: "rsa_pss_rsae_sha384"
-        case 0x0806: "rsa_pss_rsae_sha512"
-        case 0x0807: "ed25519"
-        case 0x0808: "ed448"
-        case 0x0809: "rsa_pss_pss_sha256"
-        case 0x080a: "rsa_pss_pss_sha384"
-        case 0x080b: "rsa_pss_pss_sha512"
-        default: "scheme \(hexadecimal(rawValue))"
-        }
+        SignatureScheme.names[rawValue] ?? "scheme \(hexadecimal(rawValue))"
     }
 }
 
