@@ -67,9 +67,10 @@ struct DiffCommand: ToolCommand {
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         let anchors: TrustPolicy.Anchors
         do throws(SocketError) {
-            anchors = try ca.map { file throws(SocketError) in
-                .certificates(try Certificate.read(file: file))
-            } ?? .system
+            anchors =
+                try ca.map { file throws(SocketError) in
+                    .certificates(try Certificate.read(file: file))
+                } ?? .system
         } catch {
             throw ToolFailure(code: "unusable_file", message: error.description)
         }
@@ -157,7 +158,9 @@ struct DiffCommand: ToolCommand {
         inspected.side.target = inspected.side.target ?? scan.target
         inspected.facts += scan.facts
         if baseline?.scan != nil {
-            (inspected.result, inspected.exit, inspected.error) = (scan.result, scan.exit, scan.error)
+            (inspected.result, inspected.exit, inspected.error) = (
+                scan.result, scan.exit, scan.error
+            )
         }
         return inspected
     }
@@ -255,7 +258,11 @@ struct DiffText {
         _ style: Painter.Style,
         _ page: inout Page
     ) {
-        for value in values.prefix(12) { page.raw("    " + paint("\(sign) \(Printable.text(value))", style)) }
-        if values.count > 12 { page.raw("    " + paint("\(sign) and \(values.count - 12) more", style)) }
+        for value in values.prefix(12) {
+            page.raw("    " + paint("\(sign) \(Printable.text(value))", style))
+        }
+        if values.count > 12 {
+            page.raw("    " + paint("\(sign) and \(values.count - 12) more", style))
+        }
     }
 }

@@ -17,7 +17,9 @@ enum NagiosStatus: Int, Comparable {
     /// The process's exit code, which has the same number.
     var exit: ExitStatus { ExitStatus(rawValue: rawValue) ?? .internalError }
 
-    static func < (left: NagiosStatus, right: NagiosStatus) -> Bool { left.rawValue < right.rawValue }
+    static func < (left: NagiosStatus, right: NagiosStatus) -> Bool {
+        left.rawValue < right.rawValue
+    }
 }
 
 /// Reports in the formats of monitors.
@@ -88,7 +90,9 @@ struct ExpiryFormats {
                     ("position", entry.position.rawValue), ("index", "\(entry.index)"),
                     ("cn", entry.name), ("serial", entry.serial),
                 ]
-                ends.append("tls_cert_not_after_seconds\(labels(who + own)) \(entry.notAfterSeconds)")
+                ends.append(
+                    "tls_cert_not_after_seconds\(labels(who + own)) \(entry.notAfterSeconds)"
+                )
             }
             if let end = report.earliestServed {
                 served.append("tls_served_chain_not_after_seconds\(labels(who)) \(end)")

@@ -94,7 +94,8 @@ struct MatrixText {
         let role = notes.isEmpty ? "" : "   default " + notes.joined(separator: " and ")
         page.raw(
             "  \(letter)  \(Printable.text(shown).shortened(to: 32).padded(to: 32))  "
-                + Spans.days(certificate.daysLeft).padded(to: 9) + " \(certificate.sha256.prefix(8))…"
+                + Spans.days(certificate.daysLeft).padded(to: 9)
+                + " \(certificate.sha256.prefix(8))…"
                 + paint(role, .cyan)
         )
     }

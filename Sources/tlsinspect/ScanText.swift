@@ -35,8 +35,10 @@ struct ScanText {
     private func facts(_ page: inout Page) {
         page.line(
             "versions",
-            report.versions.map { "\($0.version.replacing("TLS", with: "")) \($0.supported ? "yes" : "no")" }
-                .joined(separator: "   ")
+            report.versions.map {
+                "\($0.version.replacing("TLS", with: "")) \($0.supported ? "yes" : "no")"
+            }
+            .joined(separator: "   ")
         )
         for entry in report.suites.reversed() {
             let decides = entry.preference.map { " · \($0.words)" } ?? ""

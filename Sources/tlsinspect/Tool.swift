@@ -24,8 +24,11 @@ enum Tool: CommandLineTool {
 
     /// Nagios knows four codes, and wants a line whatever happens.
     static func fitted(_ output: ToolOutput, to arguments: [String]) -> ToolOutput {
-        guard arguments.first == "expiry", output.status == .usage || output.status == .internalError,
-            zip(arguments, arguments.dropFirst()).contains(where: { $0 == "--format" && $1 == "nagios" })
+        guard arguments.first == "expiry",
+            output.status == .usage || output.status == .internalError,
+            zip(arguments, arguments.dropFirst()).contains(where: {
+                $0 == "--format" && $1 == "nagios"
+            })
                 || arguments.contains("--format=nagios"), output.text.isEmpty
         else { return output }
         let reason = output.errors.split(whereSeparator: \.isNewline).first.map(String.init)

@@ -12,7 +12,9 @@ struct DiffTests {
 
     init() throws { bench = try TestBench() }
 
-    private func side(_ name: String) -> DiffReport.Side { DiffReport.Side(name: name, target: nil) }
+    private func side(_ name: String) -> DiffReport.Side {
+        DiffReport.Side(name: name, target: nil)
+    }
 
     private func compare(_ before: [Fact], _ after: [Fact], _ ignored: [String] = []) throws
         -> DiffReport

@@ -16,7 +16,8 @@ struct ExpiryTests {
 
     init() throws { bench = try TestBench() }
 
-    private func target(_ address: SocketAddress, _ name: String = "a.test") throws -> ExpiryTarget {
+    private func target(_ address: SocketAddress, _ name: String = "a.test") throws -> ExpiryTarget
+    {
         ExpiryTarget(
             asked: "\(name):\(address.port)",
             probe: try Probe(SocketAddress(name, port: address.port)) {
@@ -42,8 +43,9 @@ struct ExpiryTests {
     @Test(
         "days decide over the finding and the exit code",
         arguments: [
-            (60, nil, TLSInspection.ExitStatus.clean), (20, Severity.warn, .clean), (6, .bad, .findings),
-            (0, .bad, .findings), (-1, .bad, .untrusted),
+            (60, nil, TLSInspection.ExitStatus.clean), (20, Severity.warn, .clean),
+            (6, .bad, .findings),
+            (1, .bad, .findings), (-1, .bad, .untrusted),
         ] as [(Int, Severity?, TLSInspection.ExitStatus)]
     )
     func limits(_ days: Int, _ severity: Severity?, _ exit: TLSInspection.ExitStatus) async throws {
@@ -69,7 +71,8 @@ struct ExpiryTests {
     @Test(
         "a date in words is the date in seconds",
         arguments: [
-            Int64(0), 951_782_400, 1_803_081_600, 4_107_542_399, -1, -62_135_596_800, 253_402_300_799,
+            Int64(0), 951_782_400, 1_803_081_600, 4_107_542_399, -1, -62_135_596_800,
+            253_402_300_799,
         ]
     )
     func dates(_ seconds: Int64) async throws {
@@ -153,8 +156,10 @@ struct ExpiryTests {
 
     @Test("500 servers are asked, as many at once as were allowed")
     func many() async throws {
-        try await withServer(try bench.listener()) { address in
-            let targets = try (0..<500).map { try target(address, $0 % 2 == 0 ? "a.test" : "x.b.test") }
+        try await withServer(try bench.listener(TestBench.lasting)) { address in
+            let targets = try (0..<500).map {
+                try target(address, $0 % 2 == 0 ? "a.test" : "x.b.test")
+            }
             var told = 0
             let reports = await Inspector(now: bench.now).expiry(of: targets, jobs: 64) { _ in
                 told += 1
@@ -170,7 +175,10 @@ struct ExpiryTests {
     func worst() {
         #expect(TLSInspection.ExitStatus.worst([]) == .clean)
         #expect(TLSInspection.ExitStatus.worst([.clean, .findings, .untrusted]) == .untrusted)
-        #expect(TLSInspection.ExitStatus.worst([.noHandshake, .untrusted, .noConnection]) == .noConnection)
+        #expect(
+            TLSInspection.ExitStatus.worst([.noHandshake, .untrusted, .noConnection])
+                == .noConnection
+        )
         #expect(TLSInspection.ExitStatus.worst([.noHandshake, .findings]) == .noHandshake)
     }
 }
@@ -202,7 +210,9 @@ struct NagiosLine {
         guard parts.count == 2 else { return }
         let range = "@?(?:~|-?[0-9]+)?:?(?:-?[0-9]+)?"
         let form = try Regex("^ min_days=(-?[0-9]+);(\(range));(\(range))$")
-        guard let number = String(parts[1]).firstMatch(of: form) else { throw FormatFault(text: text) }
+        guard let number = String(parts[1]).firstMatch(of: form) else {
+            throw FormatFault(text: text)
+        }
         value = number.output[1].substring.flatMap { Int($0) }
         warn = number.output[2].substring.map(String.init)
         critical = number.output[3].substring.map(String.init)
@@ -250,7 +260,10 @@ struct PrometheusText {
         var rest = line[head.range.upperBound...]
         var labels: [String: String] = [:]
         while rest.first != "}" {
-            guard let label = rest.prefixMatch(of: /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)",?/)
+            guard
+                let label = rest.prefixMatch(
+                    of: /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)",?/
+                )
             else { throw FormatFault(text: line) }
             let value = String(label.2).replacing(/\\(.)/) { $0.1 == "n" ? "\n" : String($0.1) }
             guard labels.updateValue(value, forKey: String(label.1)) == nil else {

@@ -10,17 +10,25 @@ struct ExplainTests {
     @Test(
         "a code is found by number, name, kind and error line",
         arguments: [
-            ("112", ["alert unrecognized_name"]), ("unrecognized_name", ["alert unrecognized_name"]),
-            ("Unrecognized Name", ["alert unrecognized_name"]), ("alert 40", ["alert handshake_failure"]),
+            ("112", ["alert unrecognized_name"]),
+            ("unrecognized_name", ["alert unrecognized_name"]),
+            ("Unrecognized Name", ["alert unrecognized_name"]),
+            ("alert 40", ["alert handshake_failure"]),
             ("10", ["alert unexpected_message", "certificate CERT_HAS_EXPIRED"]),
             ("x509 10", ["certificate CERT_HAS_EXPIRED"]), ("exit 4", ["exit noHandshake"]),
             ("X509_V_ERR_HOSTNAME_MISMATCH", ["certificate HOSTNAME_MISMATCH"]),
-            ("X509_V_OK", ["certificate X509_V_OK"]), ("no-pq-group", ["finding no-pq-group"]),
+            ("X509_V_OK", ["certificate OK"]), ("no-pq-group", ["finding no-pq-group"]),
             ("not_tls", ["result not_tls"]), ("1007", ["certificate stapleMissing"]),
             ("wrong version number", ["openssl wrong version number"]),
-            ("error:0A000086:SSL routines::certificate verify failed", ["openssl certificate verify failed"]),
+            (
+                "error:0A000086:SSL routines::certificate verify failed",
+                ["openssl certificate verify failed"]
+            ),
             ("0A000438", ["alert internal_error"]),
-            ("error:0A000410:SSL routines::sslv3 alert handshake failure", ["alert handshake_failure"]),
+            (
+                "error:0A000410:SSL routines::sslv3 alert handshake failure",
+                ["alert handshake_failure"]
+            ),
             ("no such thing", []), ("999999", []), ("", []),
         ] as [(String, [String])]
     )

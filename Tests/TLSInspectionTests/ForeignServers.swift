@@ -27,6 +27,12 @@ func withOpenSSLServer<Result: Sendable>(
     let result: Swift.Result<Result, any Error>
     do {
         let address = try acceptAddress(output.fileHandleForReading)
+        // A pipe that nobody reads holds 64 KiB and no more.
+        let descriptor = output.fileHandleForReading.fileDescriptor
+        Thread.detachNewThread {
+            var piece = [UInt8](repeating: 0, count: 4096)
+            while unsafe read(descriptor, &piece, piece.count) > 0 {}
+        }
         result = .success(try await body(address))
     } catch {
         result = .failure(error)
@@ -126,7 +132,14 @@ private func withDaemon<Result: Sendable>(
     pid: String,
     _ body: () async throws -> Result
 ) async throws -> Result {
-    let started = try await ProcessRun(URL(fileURLWithPath: "/usr/bin/env"), arguments)
+    // A process is over for Foundation when nobody holds the pipe any more that it hands to a child: what
+    // goes into the background must not have it.
+    let closing =
+        "for fd in /proc/self/fd/*; do n=${fd##*/}; ((n > 2)) && eval \"exec $n>&-\"; done"
+    let started = try await ProcessRun(
+        URL(fileURLWithPath: "/usr/bin/env"),
+        ["bash", "-c", closing + "; exec \"$@\"", "bash"] + arguments
+    )
     try #require(started.exitCode == 0, "\(arguments[0]): \(started.errors)")
     let result: Swift.Result<Result, any Error>
     do { result = .success(try await body()) } catch { result = .failure(error) }

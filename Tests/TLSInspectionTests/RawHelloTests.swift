@@ -29,7 +29,10 @@ import Testing
         #expect(read.extensions.first { $0.number == 51 }?.contents.count == 6 + 1184 + 32)
     }
 
-    @Test("the version on the wire is the newest one, and 1.2 at most", arguments: CodePoints.versions)
+    @Test(
+        "the version on the wire is the newest one, and 1.2 at most",
+        arguments: CodePoints.versions
+    )
     func versions(_ version: ProtocolVersion) throws {
         let hello = RawHello(versions: [version], suites: [0x002f])
         let read = try parsed(hello)
@@ -42,7 +45,10 @@ import Testing
         #expect(read.cipherSuites.contains(0x00ff) == (version < .tls13))
     }
 
-    @Test("padding makes a hello exactly as large as it should be", arguments: [600, 5000, 20000, 60000])
+    @Test(
+        "padding makes a hello exactly as large as it should be",
+        arguments: [600, 5000, 20000, 60000]
+    )
     func padding(_ size: Int) throws {
         var hello = RawHello(versions: [.tls13], suites: [0x1301])
         hello.size = size
@@ -76,8 +82,8 @@ import Testing
 
     @Test("numbers of the catalogue have names, each its own, and no number twice")
     func catalogue() {
-        #expect(SuiteNames.all.count == 352)
-        #expect(Set(SuiteNames.all.values).count == SuiteNames.all.count)
+        #expect(CodePoints.suiteNames.count > 350)
+        #expect(Set(CodePoints.suiteNames.values).count == CodePoints.suiteNames.count)
         for list in [
             CodePoints.suitesOfTLS12 + CodePoints.suitesOfTLS13, CodePoints.groups(of: .tls12),
             CodePoints.groups(of: .tls13), CodePoints.schemes,

@@ -32,7 +32,9 @@ struct PaperServer: Sendable, CustomTestStringConvertible {
             var flight = ServerFlight(version: version, suite: suite)
             flight.alpn = hello.alpn.first
             flight.extensions = [0xff01, 23]
-            let group = choices(groups[version] ?? groups[.tls12] ?? [], hello.groups).first
+            let own = groups[version] ?? groups[.tls12] ?? []
+            // Who sends no extensions gets a group without being asked.
+            let group = hello.groups.isEmpty ? own.first : choices(own, hello.groups).first
             let scheme = choices(schemes[version] ?? [], hello.schemes).first
             if version == .tls13 {
                 guard let group, scheme != nil else { continue }

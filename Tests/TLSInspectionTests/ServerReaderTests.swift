@@ -43,7 +43,11 @@ struct HostileAnswer: Sendable, CustomTestStringConvertible {
             .alert(Alert(40))
         ),
         HostileAnswer("an alert of one byte", record(21, [2]), .malformed("an alert of 1 bytes")),
-        HostileAnswer("an alert of no level", record(21, [9, 9]), .malformed("an alert of 2 bytes")),
+        HostileAnswer(
+            "an alert of no level",
+            record(21, [9, 9]),
+            .malformed("an alert of 2 bytes")
+        ),
         HostileAnswer(
             "warnings without end",
             (0..<20).flatMap { _ in record(21, [1, 90]) },
@@ -54,18 +58,45 @@ struct HostileAnswer: Sendable, CustomTestStringConvertible {
             (0..<20).flatMap { _ in record(22, []) },
             .malformed("warnings without end")
         ),
-        HostileAnswer("a record too large", [22, 3, 3, 255, 255], .malformed("a record of 65535 bytes")),
-        HostileAnswer("a message too large", record(22, [2, 255, 255, 255]), .malformed("a message of 16777215 bytes")),
-        HostileAnswer("a certificate first", message(11, [0, 0, 0]), .malformed("message 11 before the ServerHello")),
-        HostileAnswer("application data first", record(23, [1]), .malformed("a record of kind 23 before the handshake is done")),
-        HostileAnswer("half a ServerHello", message(2, Array(hello.prefix(20))), .malformed("a message ends too early")),
+        HostileAnswer(
+            "a record too large",
+            [22, 3, 3, 255, 255],
+            .malformed("a record of 65535 bytes")
+        ),
+        HostileAnswer(
+            "a message too large",
+            record(22, [2, 255, 255, 255]),
+            .malformed("a message of 16777215 bytes")
+        ),
+        HostileAnswer(
+            "a certificate first",
+            message(11, [0, 0, 0]),
+            .malformed("message 11 before the ServerHello")
+        ),
+        HostileAnswer(
+            "application data first",
+            record(23, [1]),
+            .malformed("a record of kind 23 before the handshake is done")
+        ),
+        HostileAnswer(
+            "half a ServerHello",
+            message(2, Array(hello.prefix(20))),
+            .malformed("a message ends too early")
+        ),
         HostileAnswer("a ServerHello alone", message(2, hello), nil),
         HostileAnswer("two ServerHellos", message(2, hello) + message(2, hello), chosen),
-        HostileAnswer("a ServerHello and an alert", message(2, hello) + record(21, [2, 80]), chosen),
+        HostileAnswer(
+            "a ServerHello and an alert",
+            message(2, hello) + record(21, [2, 80]),
+            chosen
+        ),
         HostileAnswer("a ServerHello and rubbish", message(2, hello) + [255, 255], chosen),
         HostileAnswer(
             "a session id of 33 bytes",
-            message(2, Array(hello.prefix(34)) + [33] + [UInt8](repeating: 0, count: 33) + [0, 0, 0]),
+            message(
+                2,
+                Array(hello.prefix(34)) + [33] + [UInt8](repeating: 0, count: 33) + [0, 0, 0]
+            ),
             .malformed("a session id too long")
         ),
         HostileAnswer(
@@ -118,7 +149,7 @@ struct ServerReaderTests {
         let options = try bench.listener { $0.maximumVersion = .tls12 }
         var hello = RawHello(versions: [.tls12], suites: [0xc02c])
         hello.groups = [0x0017]
-        hello.schemes = [0x0503, 0x0403]
+        hello.schemes = [0x0403, 0x0503]
         hello.alpn = ["http/1.1"]
         let bytes = try await answer(to: hello, of: options)
         for size in [1, 3, 100, bytes.count] {
@@ -161,7 +192,8 @@ struct ServerReaderTests {
         hello.groups = [0x001d]
         hello.keyShares = [0x001d]
         var second = ServerReader()
-        guard case .flight(let chosen)? = second.read(try await answer(to: hello, of: options)) else {
+        guard case .flight(let chosen)? = second.read(try await answer(to: hello, of: options))
+        else {
             Issue.record("no answer")
             return
         }
@@ -170,7 +202,8 @@ struct ServerReaderTests {
     }
 
     /// What a listener says to a hello, up to its first pause behind a whole answer.
-    private func answer(to hello: RawHello, of options: SocketListenerInit) async throws -> [UInt8] {
+    private func answer(to hello: RawHello, of options: SocketListenerInit) async throws -> [UInt8]
+    {
         try await withServer(options) { address in
             try await withSocket(SocketInit(type: .tcp, remote: address)) { socket in
                 try await socket.write(

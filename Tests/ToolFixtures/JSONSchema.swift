@@ -156,7 +156,8 @@ public struct JSONSchema: Sendable {
     private func anyOfFaults(_ value: JSONValue, _ branches: JSONValue, _ place: String) -> [String]
     {
         let each = (branches.array ?? []).map { faults(of: value, by: $0, at: place) }
-        let nearest = each.first { faults in !faults.contains { $0.hasPrefix("\(place).command:") } }
+        let nearest = each.first { faults in !faults.contains { $0.hasPrefix("\(place).command:") }
+        }
         return ["\(place): fits no branch of anyOf"] + (nearest ?? each.first ?? [])
     }
 

@@ -106,7 +106,9 @@ public struct DiffReport: Codable, Hashable, Sendable {
         let (old, new) = (before.facts.filter(counts), after.facts.filter(counts))
         for fact in old {
             let other = new.first { $0.id == fact.id }
-            if other?.values == fact.values { same.append(fact.id) } else {
+            if other?.values == fact.values {
+                same.append(fact.id)
+            } else {
                 changes.append(Change(fact.id, fact.values, other?.values))
             }
         }
@@ -184,7 +186,9 @@ extension ScanReport {
     public var facts: [Fact] {
         var facts: [Fact] = []
         if let error {
-            facts.append(Fact("scan.error", [error.alert.map { "alert \($0.number)" } ?? error.code]))
+            facts.append(
+                Fact("scan.error", [error.alert.map { "alert \($0.number)" } ?? error.code])
+            )
         }
         if !versions.isEmpty {
             facts.append(Fact("versions", versions.filter(\.supported).map(\.version)))

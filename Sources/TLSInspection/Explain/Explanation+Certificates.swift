@@ -6,7 +6,7 @@ extension Explanation {
     static let certificates = table(
         .certificate,
         """
-        0 | X509_V_OK | The chain is trusted. | Nothing is wrong
+        0 | OK | The chain is trusted. | Nothing is wrong
         1 | UNSPECIFIED | The verification failed, and does not say why. | An application's own check
         2 | UNABLE_TO_GET_ISSUER_CERT | The issuer of a certificate in the chain is not known. | An intermediate is missing
         3 | UNABLE_TO_GET_CRL | There is no revocation list of this issuer. | Revocation is demanded, and no list was given
@@ -109,7 +109,8 @@ extension Explanation {
         1006 | keyMayNotSign | The key may not sign a handshake. | A key usage without digitalSignature
         1007 | stapleMissing | The certificate demands a stapled OCSP response, and none came. | OCSP stapling of the server is off, or has not fetched one yet
         1008 | obsoleteKey | The key is of a kind that TLS 1.3 has no signatures of. | DSA
-        1020 | revocationUnknown | Revocation must be known, and nobody says anything; or no pin matches. | No staple and no list; the key was changed and the pin was not
+        1009 | pinMismatch | No certificate matches a pin. | The key was changed and the pin was not
+        1020 | revocationUnknown | Revocation must be known, and nobody says anything. | No staple and no list
         1021 | stapleMalformed | The staple is no OCSP response. | A wrong file
         1022 | stapleTooLarge | The staple is larger than allowed. | A responder that sends whole chains
         1023 | stapleTryLater | The responder cannot answer now. | It is overloaded

@@ -89,6 +89,8 @@ extension Substring {
     /// Without spaces at both ends.
     fileprivate var trimmed: String {
         let start = drop { $0 == " " }
-        return String(start[..<(start.lastIndex { $0 != " " }.map(start.index(after:)) ?? start.startIndex)])
+        return String(
+            start[..<(start.lastIndex { $0 != " " }.map(start.index(after:)) ?? start.startIndex)]
+        )
     }
 }

@@ -59,18 +59,20 @@ public struct Explanation: Codable, Hashable, Sendable {
             break
         }
         let candidates = all.filter { kinds.contains($0.kind) }
-        if text.hasPrefix("v err ") { text = String(text.dropFirst(6)) }
         if let number = Int(text) { return candidates.filter { $0.number == number } }
         let exact = candidates.filter { normal($0.name) == text }
         if !exact.isEmpty { return exact }
         // An error line holds the reason somewhere, behind a number of eight digits.
         if let reason = opensslReason(in: text) { return candidates.filter { $0 == reason } }
-        return candidates.filter { text.count > 5 && text.contains(normal($0.name)) && $0.name.count > 5 }
+        return candidates.filter {
+            text.count > 5 && text.contains(normal($0.name)) && $0.name.count > 5
+        }
     }
 
     private static let prefixes: [(String, Kind)] = [
         ("tls alert", .alert), ("alert number", .alert), ("alert", .alert),
-        ("x509 v err", .certificate), ("x509", .certificate), ("verify error", .certificate),
+        ("x509 v err", .certificate), ("x509 v", .certificate), ("x509", .certificate),
+        ("verify error", .certificate),
         ("verify", .certificate), ("openssl", .openssl), ("finding", .finding),
         ("exit code", .exit), ("exit", .exit), ("result", .result),
     ]
@@ -91,6 +93,8 @@ public struct Explanation: Codable, Hashable, Sendable {
             return openssl.first { $0.number == number }
         }
         guard text.hasPrefix("error ") || text.contains("ssl routines") else { return nil }
-        return openssl.filter { text.contains(normal($0.name)) }.max { $0.name.count < $1.name.count }
+        return openssl.filter { text.contains(normal($0.name)) }.max {
+            $0.name.count < $1.name.count
+        }
     }
 }

@@ -14,8 +14,24 @@ enum CodePoints {
         0xc103, 0xc104, 0xc105, 0xc106,
     ]
 
+    /// The names of all suites: what the registry has but signals and no suite.
+    static let suiteNames: [UInt16: String] = {
+        let signals: [UInt16] = [0x0000, 0x00ff, 0x5600]
+        // Numbers of drafts that were deployed before there were registered ones.
+        var names: [UInt16: String] = [
+            0xcc13: "OLD_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+            0xcc14: "OLD_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+            0xcc15: "OLD_TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        ]
+        for number in UInt16.min...UInt16.max where !GREASE.contains(number) {
+            guard !signals.contains(number) else { continue }
+            if let name = CipherSuite.registeredName(of: number) { names[number] = name }
+        }
+        return names
+    }()
+
     /// The suites of TLS 1.2, most common first.
-    static let suitesOfTLS12: [UInt16] = SuiteNames.all.keys
+    static let suitesOfTLS12: [UInt16] = suiteNames.keys
         .filter { !suitesOfTLS13.contains($0) }
         .sorted { (Suite($0).rarity, $0) < (Suite($1).rarity, $1) }
 
@@ -51,8 +67,11 @@ enum CodePoints {
 
     /// The signature schemes of TLS 1.3, in sets of which a server has one or none as a rule.
     static let schemeSetsOfTLS13: [[UInt16]] = [
-        [0x0403, 0x0503, 0x0603], [0x0804, 0x0805, 0x0806], [0x0809, 0x080a, 0x080b],
-        [0x0807, 0x0808], [0x081a, 0x081b, 0x081c, 0x0708, 0x0904, 0x0905, 0x0906],
+        [0x0403, 0x0503, 0x0603], [0x0804, 0x0805, 0x0806],
+        [
+            0x0807, 0x0808, 0x0809, 0x080a, 0x080b, 0x081a, 0x081b, 0x081c, 0x0708, 0x0904, 0x0905,
+            0x0906,
+        ],
     ]
 
     /// The bytes of a key share of a group (RFC 8446 §4.2.8), as clients send it.
@@ -80,48 +99,12 @@ enum CodePoints {
         [0x11eb, 0x11ec, 0x11ed, 0x6399, 0x0200, 0x0201, 0x0202].contains(group)
     }
 
-    /// A group's name; old curves by the registry's names, what is unknown by number.
-    static func groupName(_ group: UInt16) -> String {
-        let old = [
-            "sect163k1", "sect163r1", "sect163r2", "sect193r1", "sect193r2", "sect233k1",
-            "sect233r1", "sect239k1", "sect283k1", "sect283r1", "sect409k1", "sect409r1",
-            "sect571k1", "sect571r1", "secp160k1", "secp160r1", "secp160r2", "secp192k1",
-            "secp192r1", "secp224k1", "secp224r1", "secp256k1",
-        ]
-        if (1...old.count).contains(Int(group)) { return old[Int(group) - 1] }
-        return switch group {
-        case 0x001f: "brainpoolP256r1tls13"
-        case 0x0020: "brainpoolP384r1tls13"
-        case 0x0021: "brainpoolP512r1tls13"
-        case 0x0022...0x0028:
-            ["GC256A", "GC256B", "GC256C", "GC256D", "GC512A", "GC512B", "GC512C"][Int(group - 0x22)]
-        case 0x0029: "curveSM2"
-        case 0x0200: "MLKEM512"
-        case 0x0201: "MLKEM768"
-        case 0x0202: "MLKEM1024"
-        case 0x6399: "X25519Kyber768Draft00"
-        default: NamedGroup(rawValue: group).description
-        }
-    }
+    /// A group's name; what is unknown by number.
+    static func groupName(_ group: UInt16) -> String { NamedGroup(rawValue: group).description }
 
-    /// A signature scheme's name; what the registry has only as a pair is told as one.
+    /// A signature scheme's name; what is unknown by number.
     static func schemeName(_ scheme: UInt16) -> String {
-        switch scheme {
-        case 0x0101: "rsa_pkcs1_md5"
-        case 0x0202: "dsa_sha1"
-        case 0x0302: "dsa_sha224"
-        case 0x0402: "dsa_sha256"
-        case 0x0502: "dsa_sha384"
-        case 0x0602: "dsa_sha512"
-        case 0x0708: "sm2sig_sm3"
-        case 0x081a: "ecdsa_brainpoolP256r1tls13_sha256"
-        case 0x081b: "ecdsa_brainpoolP384r1tls13_sha384"
-        case 0x081c: "ecdsa_brainpoolP512r1tls13_sha512"
-        case 0x0904: "mldsa44"
-        case 0x0905: "mldsa65"
-        case 0x0906: "mldsa87"
-        default: SignatureScheme(rawValue: scheme).description
-        }
+        SignatureScheme(rawValue: scheme).description
     }
 }
 
@@ -154,7 +137,7 @@ struct Suite: Hashable, Sendable {
     init(_ number: UInt16) { self.number = number }
 
     /// The registered name, or the number.
-    var name: String { SuiteNames.all[number] ?? "suite 0x" + wireForm(number) }
+    var name: String { CodePoints.suiteNames[number] ?? "suite 0x" + wireForm(number) }
 
     /// How keys are exchanged.
     var exchange: Exchange {
@@ -184,7 +167,9 @@ struct Suite: Hashable, Sendable {
     /// How it is judged.
     var grade: Grade {
         let name = name
-        let broken = ["NULL", "_anon_", "EXPORT", "RC4", "_DES_", "DES40", "RC2", "_MD5", "KRB5", "OLD_"]
+        let broken = [
+            "NULL", "_anon_", "EXPORT", "RC4", "_DES_", "DES40", "RC2", "_MD5", "KRB5", "OLD_",
+        ]
         if CodePoints.suitesOfTLS13.contains(number) {
             return (0x1301...0x1303).contains(number) ? .ok : .odd
         }

@@ -53,7 +53,8 @@ struct RawHello: Hashable, Sendable {
         }
         // What does not fit into 24 bits is not offered by anybody here.
         let count = body.bytes.count
-        return [1, UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255)] + body.bytes
+        return [1, UInt8(count >> 16 & 255), UInt8(count >> 8 & 255), UInt8(count & 255)]
+            + body.bytes
     }
 
     /// Padding that makes a message as large as it should be.
@@ -68,7 +69,11 @@ struct RawHello: Hashable, Sendable {
         var writer = ByteWriter()
         if hasGrease { writer.part(0x2a2a) { _ in } }
         if let servername {
-            writer.part(0) { $0.vector16 { $0.bytes.append(0); $0.vector16(Array(servername.utf8)) } }
+            writer.part(0) {
+                $0.vector16 {
+                    $0.bytes.append(0); $0.vector16(Array(servername.utf8))
+                }
+            }
         }
         if newest < .tls13 || versions.contains(where: { $0 < .tls13 }) {
             writer.part(23) { _ in }

@@ -136,7 +136,9 @@ package struct ServerReader: Sendable {
             guard size <= RawLimits.bytesRead else { throw Malformed("a message of \(size) bytes") }
             guard messages.count >= 4 + size else { return nil }
             messagesRead += 1
-            guard messagesRead <= RawLimits.messages else { throw Malformed("messages without end") }
+            guard messagesRead <= RawLimits.messages else {
+                throw Malformed("messages without end")
+            }
             let (kind, body) = (messages[0], Array(messages[4..<(4 + size)]))
             messages.removeFirst(4 + size)
             if let answer = try take(message: kind, body) { return answer }
@@ -144,7 +146,8 @@ package struct ServerReader: Sendable {
         return nil
     }
 
-    private mutating func take(message kind: UInt8, _ body: [UInt8]) throws(Malformed) -> RawAnswer? {
+    private mutating func take(message kind: UInt8, _ body: [UInt8]) throws(Malformed) -> RawAnswer?
+    {
         guard var flight else {
             guard kind == 2 else { throw Malformed("message \(kind) before the ServerHello") }
             let chosen = try serverHello(body)
@@ -279,7 +282,9 @@ private struct RawBytes {
         try take(2).reduce(0) { $0 << 8 | UInt16($1) }
     }
 
-    mutating func number24() throws(Malformed) -> Int { try take(3).reduce(0) { $0 << 8 | Int($1) } }
+    mutating func number24() throws(Malformed) -> Int {
+        try take(3).reduce(0) { $0 << 8 | Int($1) }
+    }
 
     mutating func vector8() throws(Malformed) -> [UInt8] { try take(Int(try number8())) }
 

@@ -29,6 +29,8 @@ struct ScanProbe: Sendable {
     var purpose: Purpose
     var hello: RawHello
     var framing: RawFraming = .plain
+    /// Of what it wants one to be chosen, where the hello has to offer more than that.
+    var narrowed: [UInt16]?
 }
 
 /// The state of a scan.
@@ -98,7 +100,8 @@ struct ScanPlan: Sendable {
 
     private mutating func begin(_ version: ProtocolVersion) {
         let values = CodePoints.suites(of: version)
-        let lanes = isFast ? (values.count + 7) / 8 : version == .tls13 ? 1 : version == .tls12 ? 5 : 3
+        let lanes =
+            isFast ? (values.count + 7) / 8 : version == .tls13 ? 1 : version == .tls12 ? 5 : 3
         suites[version, default: Elimination()].begin(values, lanes: lanes)
         guard version >= .tls12 else { return }
         let curves = CodePoints.groups(of: version)
@@ -108,7 +111,7 @@ struct ScanPlan: Sendable {
             groups[version, default: Elimination()].begin(curves, lanes: groupLanes)
         }
         if version == .tls12, isFast || round > 2 {
-            schemes.begin(CodePoints.schemes, lanes: isFast ? CodePoints.schemes.count : 1)
+            schemes.begin(CodePoints.schemes, lanes: isFast ? CodePoints.schemes.count : 2)
         }
     }
 
@@ -125,12 +128,25 @@ struct ScanPlan: Sendable {
         guard let state = groups[version] else { return [] }
         let suites = version == .tls12 ? curveSuites : nil
         guard suites?.isEmpty != true else { return [] }
+        let curve = version == .tls12 ? certificateCurve : nil
         return state.openLanes.map { lane in
             var offer = hello(version, turn: lane)
             offer.suites = suites ?? offer.suites
             offer.groups = state.lanes[lane].values
-            return ScanProbe(purpose: .groups(version, lane: lane), hello: offer)
+            // Up to TLS 1.2 a certificate counts only if its own curve is offered, too.
+            if let curve, !offer.groups.contains(curve) { offer.groups.append(curve) }
+            let purpose = ScanProbe.Purpose.groups(version, lane: lane)
+            return ScanProbe(purpose: purpose, hello: offer, narrowed: state.lanes[lane].values)
         }
+    }
+
+    /// The group of the certificate's key, if that is on a curve.
+    private var certificateCurve: UInt16? {
+        guard let der = oldFlight?.certificates.first, let leaf = try? Certificate(der: der) else {
+            return nil
+        }
+        let curves: [String: UInt16] = ["P-256": 0x0017, "P-384": 0x0018, "P-521": 0x0019]
+        return leaf.publicKey.curve.flatMap { curves[$0] }
     }
 
     /// The suites of TLS 1.2 that a group decides over.
@@ -281,7 +297,7 @@ extension ScanPlan {
             let isNew = choice.map { probe.hello.suites.contains($0.suite) } ?? false
             suites[version, default: Elimination()].settle(lane, isNew, division)
         case .groups(let version, let lane):
-            let isNew = choice?.group.map(probe.hello.groups.contains) ?? false
+            let isNew = choice?.group.map((probe.narrowed ?? probe.hello.groups).contains) ?? false
             groups[version, default: Elimination()].settle(lane, isNew, division)
         case .schemes(let lane):
             let isNew = choice?.scheme.map(probe.hello.schemes.contains) ?? false
@@ -323,6 +339,6 @@ extension ScanPlan {
     /// Into how many a lane is divided that has chosen: more when rounds run short.
     private var division: Int {
         if isFast { return .max }
-        return round >= 6 ? 4 : round >= 4 ? 2 : 1
+        return round >= 7 ? 4 : round >= 6 ? 2 : 1
     }
 }

@@ -61,7 +61,7 @@ public struct ScanPolicy: Codable, Hashable, Sendable {
 
     /// Names in the policy that no registry has: a policy with one means something else than it says.
     public var unknownNames: [String] {
-        let suiteNames = Set(SuiteNames.all.values)
+        let suiteNames = Set(CodePoints.suiteNames.values)
         let allGroups = CodePoints.groups(of: .tls12) + CodePoints.groups(of: .tls13)
         let groupNames = Set(allGroups.map(CodePoints.groupName))
         let versionNames = Set(CodePoints.versions.map(shortName))

@@ -21,7 +21,9 @@ extension ScanRun {
             ScanReport.Version(version: shortName($0), supported: plan.versions[$0] ?? false)
         }
         report.suites = plan.spoken.map(suites)
-        report.groups = plan.spoken.filter { $0 >= .tls12 }.map(groups).filter { !$0.groups.isEmpty }
+        report.groups = plan.spoken.filter { $0 >= .tls12 }.map(groups).filter {
+            !$0.groups.isEmpty
+        }
         report.schemes = schemes
         report.alpn = protocols
         report.primeBits = plan.primeBits.min()
@@ -51,7 +53,8 @@ extension ScanRun {
     /// What a scan comes to that nobody answered.
     private func fail(_ report: inout ScanReport) {
         // The newest version's answer, unless another says more than that.
-        let answer = firstAnswers.last { if case .alert = $0 { true } else { false } }
+        let answer =
+            firstAnswers.last { if case .alert = $0 { true } else { false } }
             ?? firstAnswers.last ?? .silence
         (report.result, report.exit, report.error) = answer.failure(options.probe)
     }
@@ -113,7 +116,8 @@ extension ScanRun {
     }
 
     /// Who decides, by the choices among all of them in one order and in the other.
-    private func preference(_ found: [UInt16], _ firsts: [Bool: UInt16]?) -> ScanReport.Preference? {
+    private func preference(_ found: [UInt16], _ firsts: [Bool: UInt16]?) -> ScanReport.Preference?
+    {
         guard let one = firsts?[false], let other = firsts?[true] else { return nil }
         if one == other { return .server }
         return one == found.first && other == found.last ? .client : .mixed
@@ -215,7 +219,8 @@ extension ScanRun {
         switch behaviour.id {
         case .fallback:
             Finding("no-fallback-scsv", .info, "a downgrade to an older version is not noticed")
-        case .renegotiation: Finding("unsafe-renegotiation", .warn, "no safe renegotiation (RFC 5746)")
+        case .renegotiation:
+            Finding("unsafe-renegotiation", .warn, "no safe renegotiation (RFC 5746)")
         case .masterSecret:
             Finding("no-extended-master-secret", .info, "no extended master secret (RFC 7627)")
         case .noCompression: Finding("compression", .bad, "TLS compression is used")

@@ -152,7 +152,9 @@ struct ScanRun {
     /// Stays with the address that answered, and does not wait much longer than it took.
     private mutating func pin(_ replies: [RawReply]) {
         address = replies.compactMap(\.address).first
-        guard let reply = replies.first(where: { if case .flight = $0.answer { true } else { false } })
+        guard
+            let reply = replies.first(where: { if case .flight = $0.answer { true } else { false } }
+            )
         else { return }
         if let answered = reply.address { (route.address, address) = (answered, answered) }
         let slow = (reply.timings.connect ?? .zero) + (reply.answerTime ?? .zero)
