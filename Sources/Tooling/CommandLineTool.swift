@@ -119,6 +119,7 @@ package protocol CommandLineTool {
     /// - Parameters:
     ///   - output: What was made.
     ///   - arguments: The arguments, which may be wrong.
+    /// - Returns: What is written.
     static func fitted(_ output: ToolOutput<Status>, to arguments: [String]) -> ToolOutput<Status>
 }
 

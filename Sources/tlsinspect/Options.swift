@@ -28,6 +28,7 @@ struct RouteOptions: ParsableArguments {
     /// The probe with the defaults that goes this way.
     ///
     /// - Parameter host: `HOST[:PORT]`.
+    /// - Returns: The probe.
     /// - Throws: `ValidationError` for a text that cannot be read.
     func probe(of host: String) throws -> Probe {
         let target = try address(host, defaultPort: 443)
@@ -90,9 +91,10 @@ struct PaceOptions: ParsableArguments {
         }
     }
 
-    /// The rate; nil is no limit.
+    /// The rate that was asked for.
     ///
     /// - Parameter usual: What it is when none was given.
+    /// - Returns: Connections in a second; nil is no limit.
     func rate(usual: Double?) -> Double? { rate.map { $0 == 0 ? nil : $0 } ?? usual }
 }
 

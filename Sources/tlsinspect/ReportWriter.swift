@@ -31,6 +31,7 @@ struct ReportWriter {
     ///   - report: What JSON is made of.
     ///   - status: The exit code.
     ///   - text: The report for people.
+    /// - Returns: The output.
     func output(
         _ report: some Encodable,
         _ status: ExitStatus,
@@ -55,6 +56,7 @@ extension InspectionReport {
     ///   - error: What is wrong with a file.
     ///   - command: The command.
     ///   - probe: What it was about.
+    /// - Returns: The report.
     static func unusableFile(
         _ error: SocketError,
         command: String,

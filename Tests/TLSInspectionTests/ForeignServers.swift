@@ -67,6 +67,8 @@ private func acceptAddress(_ output: FileHandle) throws -> SocketAddress {
 ///   - directory: Where its files are.
 ///   - servers: What stands in its `http` block; `%SOCKET%` is the path to listen on.
 ///   - body: Is given the path.
+/// - Returns: What the closure gives.
+/// - Throws: What starting the server or the closure throws.
 func withNginx<Result: Sendable>(
     in directory: String,
     _ servers: String,
@@ -99,6 +101,8 @@ func withNginx<Result: Sendable>(
 ///   - directory: Where its files are.
 ///   - bind: What stands behind the path in its `bind` line.
 ///   - body: Is given the path.
+/// - Returns: What the closure gives.
+/// - Throws: What starting the server or the closure throws.
 func withHAProxy<Result: Sendable>(
     in directory: String,
     _ bind: String,

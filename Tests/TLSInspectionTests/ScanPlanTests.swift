@@ -63,7 +63,7 @@ struct PaperServer: Sendable, CustomTestStringConvertible {
     }
 
     private func choices(_ own: [UInt16], _ offered: [UInt16]) -> [UInt16] {
-        decides ? own.filter(offered.contains) : offered.filter(own.contains)
+        decides ? own.filter(Set(offered).contains) : offered.filter(Set(own).contains)
     }
 
     /// Scans it.

@@ -67,9 +67,9 @@ struct ScanTests {
             ]
         )
         #expect(report.suites.last?.suites.map(\.id) == ["1301", "1302", "1303"])
-        for entry in report.groups {
-            #expect(entry.groups.map(\.name) == ["x25519", "secp256r1", "secp384r1"])
-        }
+        #expect(report.groups.last?.groups.map(\.name) == ["x25519", "secp256r1", "secp384r1"])
+        // In TLS 1.2 the curve of the certificate has to be offered, and this server likes it better.
+        #expect(report.groups.first?.groups.map(\.name) == ["x25519", "secp256r1"])
         #expect(report.groups.count == 2)
         #expect(report.schemes.last?.schemes.map(\.name) == ["ecdsa_secp256r1_sha256"])
         #expect(report.alpn == .init(protocols: ["h2", "http/1.1"], noOverlap: .refuses))

@@ -12,6 +12,7 @@ struct Elimination: Sendable {
 
     /// What was chosen, in the order in which it was learned.
     private(set) var found: [UInt16] = []
+    private var known: Set<UInt16> = []
     /// The lanes, open or not.
     private(set) var lanes: [Lane] = []
 
@@ -32,7 +33,7 @@ struct Elimination: Sendable {
     mutating func begin(_ values: [UInt16], lanes count: Int) {
         guard lanes.isEmpty else { return }
         var parts = [[UInt16]](repeating: [], count: max(1, count))
-        for (place, value) in values.filter({ !found.contains($0) }).enumerated() {
+        for (place, value) in values.filter({ !known.contains($0) }).enumerated() {
             parts[place % parts.count].append(value)
         }
         lanes = parts.map { Lane(values: $0) }
@@ -40,7 +41,7 @@ struct Elimination: Sendable {
 
     /// Notes a value that was chosen.
     mutating func credit(_ value: UInt16) {
-        guard !found.contains(value) else { return }
+        guard known.insert(value).inserted else { return }
         found.append(value)
         for place in lanes.indices { lanes[place].values.removeAll { $0 == value } }
     }

@@ -257,6 +257,7 @@ struct ScanPlan: Sendable {
     ///   - version: The version.
     ///   - turn: Turns what is not known round by so many places, so that hellos of one round learn
     ///     different things.
+    /// - Returns: The hello.
     private func hello(_ version: ProtocolVersion, turn: Int = 0) -> RawHello {
         let all = CodePoints.suites(of: version)
         var offer = RawHello(versions: [version], suites: offered(all, suites[version], turn))
