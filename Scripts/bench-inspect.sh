@@ -2,7 +2,7 @@
 # Scans a server behind a round trip of 50 ms with tlsinspect, sslscan and sslyze, and compares times and
 # what was found.
 #
-#   Scripts/bench-inspect.sh               builds tlsinspect, starts openssl s_server and the delay
+#   Scripts/bench-inspect.sh               builds tlsinspect, starts nginx and the delay
 #   TLSINSPECT=path Scripts/bench-inspect.sh     takes a tlsinspect that is built
 #
 # The delay is python3's: each direction is held up by 25 ms, connections are told at once. sslscan (apt)
@@ -27,11 +27,22 @@ trap finish EXIT
 
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a.test \
     -addext subjectAltName=DNS:a.test -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
-openssl s_server -accept 127.0.0.1:0 -cert "$work/cert.pem" -key "$work/key.pem" -www \
-    -alpn h2,http/1.1 >"$work/server.log" 2>&1 &
-pids+=($!)
-until grep -q ACCEPT "$work/server.log"; do read -r -t 0.05 <> <(:) || true; done
-server="$(sed -n 's/^ACCEPT .*:\([0-9]*\)$/\1/p' "$work/server.log" | head -n 1)"
+# nginx, as it answers many at once; it goes into the background when it listens.
+cat >"$work/nginx.conf" <<CONF
+daemon on; pid $work/nginx.pid; error_log $work/error.log; worker_processes 1;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c;
+    uwsgi_temp_path $work/d; scgi_temp_path $work/e;
+    server {
+        listen unix:$work/nginx.sock ssl http2; ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
+    }
+}
+CONF
+nginx -p "$work" -c "$work/nginx.conf" -e "$work/error.log" 2>/dev/null
+pids+=("$(cat "$work/nginx.pid")")
 
 cat >"$work/delay.py" <<'PROXY'
 import asyncio, sys
@@ -60,7 +71,7 @@ async def pump(reader, writer):
 async def serve(reader, writer):
     # The round trip of connecting, which the loopback interface does not have.
     await asyncio.sleep(2 * DELAY)
-    try: r, w = await asyncio.open_connection("127.0.0.1", int(sys.argv[1]))
+    try: r, w = await asyncio.open_unix_connection(sys.argv[1])
     except OSError: return writer.close()
     await asyncio.gather(pump(reader, w), pump(r, writer), return_exceptions=True)
 async def main():
@@ -69,7 +80,7 @@ async def main():
     await server.serve_forever()
 asyncio.run(main())
 PROXY
-python3 "$work/delay.py" "$server" >"$work/port" &
+python3 "$work/delay.py" "$work/nginx.sock" >"$work/port" &
 pids+=($!)
 until [[ -s $work/port ]]; do read -r -t 0.05 <> <(:) || true; done
 port="$(cat "$work/port")"

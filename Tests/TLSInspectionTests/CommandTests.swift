@@ -211,7 +211,7 @@ struct CommandTests {
     func escaping() async throws {
         let name = "a\u{1b}[31m\u{202e}.test"
         var options = ScanReport(
-            target: .init(name: name, address: nil, port: 1),
+            target: .init(name: name, address: nil, port: 0),
             result: .ok,
             exit: .clean
         )

@@ -340,6 +340,6 @@ extension ScanPlan {
     /// Into how many a lane is divided that has chosen: more when rounds run short.
     private var division: Int {
         if isFast { return .max }
-        return round >= 7 ? 4 : round >= 6 ? 2 : 1
+        return round >= 8 ? 4 : round >= 7 ? 2 : 1
     }
 }

@@ -17,8 +17,8 @@ public struct ScanOptions: Hashable, Sendable {
     public var addressFamily: SocketAddressFamily = .any
     /// Time for each connection and its answer; 10 s by default, less when answers come fast.
     public var timeout: Duration = .seconds(10)
-    /// Connections at once; 16 by default.
-    public var jobs = 16
+    /// Connections at once; 20 by default.
+    public var jobs = 20
     /// Connections in a second; 200 by default, nil is no limit.
     public var rate: Double? = 200
     /// Whether more connections are spent on fewer rounds.
