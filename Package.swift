@@ -22,12 +22,37 @@ let package = Package(
         .library(name: "TLSTestKit", targets: ["TLSTestKit"]),
         .library(name: "TLSTestServers", targets: ["TLSTestServers"]),
         .library(name: "TLSInspection", targets: ["TLSInspection"]),
+        .library(name: "SocketsLogging", targets: ["SocketsLogging"]),
+        .library(name: "SocketsMetrics", targets: ["SocketsMetrics"]),
+        .library(name: "SocketsTracing", targets: ["SocketsTracing"]),
+        .library(name: "SocketsLifecycle", targets: ["SocketsLifecycle"]),
         .executable(name: "tlsinspect", targets: ["tlsinspect"]),
         .executable(name: "tlscerts", targets: ["tlscerts"]),
     ],
+    traits: [
+        .trait(
+            name: "Logging",
+            description: "SocketsLogging: events as log messages, by swift-log"
+        ),
+        .trait(name: "Metrics", description: "SocketsMetrics: events as metrics, by swift-metrics"),
+        .trait(
+            name: "Tracing",
+            description: "SocketsTracing: connections as spans, by swift-distributed-tracing"
+        ),
+        .trait(
+            name: "Lifecycle",
+            description: "SocketsLifecycle: a listener as a service, by swift-service-lifecycle"
+        ),
+        .default(enabledTraits: []),
+    ],
     dependencies: [
         // Executables only; library targets depend on the system's OpenSSL alone.
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // Each for the one trait of its name: without it, SwiftPM does not even resolve it.
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
         // C: the system's OpenSSL, the buffer BIO, and what Glibc's own module lacks.
@@ -58,6 +83,57 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
+
+        // Integrations: empty without the trait of their name.
+        .target(name: "ObservedFacts", dependencies: ["Sockets"], swiftSettings: settings),
+        .target(
+            name: "SocketsLogging",
+            dependencies: [
+                "ObservedFacts", "Sockets",
+                .product(
+                    name: "Logging",
+                    package: "swift-log",
+                    condition: .when(traits: ["Logging"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SocketsMetrics",
+            dependencies: [
+                "ObservedFacts", "Sockets",
+                .product(
+                    name: "CoreMetrics",
+                    package: "swift-metrics",
+                    condition: .when(traits: ["Metrics"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SocketsTracing",
+            dependencies: [
+                "ObservedFacts", "Sockets",
+                .product(
+                    name: "Tracing",
+                    package: "swift-distributed-tracing",
+                    condition: .when(traits: ["Tracing"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "SocketsLifecycle",
+            dependencies: [
+                "Sockets",
+                .product(
+                    name: "ServiceLifecycle",
+                    package: "swift-service-lifecycle",
+                    condition: .when(traits: ["Lifecycle"])
+                ),
+            ],
+            swiftSettings: settings
+        ),
 
         // Tools, and what they have in common.
         .target(
@@ -109,9 +185,19 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "CMemoryGauge", path: "Tests/CMemoryGauge"),
+        // A process that tests of a fleet kill.
+        .executableTarget(
+            name: "FleetMember",
+            dependencies: ["Sockets"],
+            path: "Tests/FleetMember",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "SocketsTests",
-            dependencies: ["Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge"],
+            dependencies: [
+                "Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge", "FleetMember",
+                "ToolFixtures",
+            ],
             swiftSettings: settings
         ),
         .testTarget(

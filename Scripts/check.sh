@@ -7,6 +7,7 @@
 #       build     everything, warnings as errors, undeclared imports as errors
 #       tidy      the rules of the house (TidyTests)
 #       test      all tests; an absent peer is a failure
+#       integrations    the integrations, with their traits on
 #       continuations   the sockets' tests with checked continuations, in .build-continuations
 #       counts    allocations, instructions, system calls and memory against their baselines
 #       docs      every documentation catalogue, broken links as errors
@@ -14,7 +15,7 @@
 #       future    all tests with the clock ten years ahead
 #       thread    all tests under the thread sanitizer, in .build-tsan
 #       address   all tests under the address sanitizer, in .build-asan
-#   Scripts/check.sh --fast        the same without counts, docs, fuzzers, future and sanitizers
+#   Scripts/check.sh --fast        the same without integrations, counts, docs, fuzzers, future and sanitizers
 #   Scripts/check.sh GATE ...      only these
 #
 # A gate's output goes to .build/check/GATE.log, and to the terminal when it fails.
@@ -22,7 +23,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(format c build tidy test counts continuations docs fuzz future thread address)
+all=(format c build tidy test integrations counts continuations docs fuzz future thread address)
 fast=(format c build tidy test)
 chosen=()
 for argument in "$@"; do
@@ -60,6 +61,7 @@ gate_build() {
 # The flags are those of the build gate, so that nothing is compiled again.
 gate_tidy() { gate_build && swift test --skip-build --filter TidyTests; }
 gate_test() { gate_build && run_suites; }
+gate_integrations() { integrations; }
 
 # Every task that waits is resumed exactly once: checked continuations trap or complain otherwise.
 gate_continuations() {

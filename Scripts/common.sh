@@ -22,6 +22,14 @@ need_swift() {
         fail "no 'swift' on the path; install a Swift 6.3 toolchain: https://www.swift.org/install/linux/"
 }
 
+# Tests the integrations, which are there with their traits on, and runs the article's program.
+integrations() {
+    swift build --build-tests --package-path Integrations -Xswiftc -warnings-as-errors
+    swift test --skip-build --package-path Integrations
+    [[ $(Integrations/.build/debug/observed-echo --once 2>/dev/null) == 5 ]] ||
+        fail "observed-echo did not echo"
+}
+
 # Runs all suites with `swift test` and the arguments given, one group after the other: tests with
 # deadlines do not run beside tests that want every core, and the package that builds a package runs
 # by itself. Every suite is in a group, or the last run takes it. The build is there already.

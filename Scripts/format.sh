@@ -16,7 +16,8 @@ esac
 
 need_swift
 everything=(Sources Tests Fuzzing Package.swift Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
-    Benchmarks/NIO/Package.swift Benchmarks/NIO/Sources)
+    Benchmarks/NIO/Package.swift Benchmarks/NIO/Sources Integrations/Package.swift Integrations/Sources
+    Integrations/Tests)
 if [[ $mode == lint ]]; then
     exec swift format lint --strict --parallel --recursive "${everything[@]}"
 fi

@@ -3,7 +3,7 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                python3, node, java
+#                                exim, postgresql, python3, node, java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -42,6 +42,10 @@ peers=(
     "nginx-light|nginx|nginx-core|nginx-full|nginx-extras"
     "haproxy"
     "gnutls-bin"             # gnutls-cli, gnutls-serv
+    # Servers and clients of protocols that start TLS in the middle.
+    "exim4-daemon-light|exim4-daemon-heavy"
+    "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
+    "tshark"                 # what it makes of a ClientHello
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"
@@ -151,11 +155,14 @@ for requirement in "${absent[@]}"; do
     case "$chosen" in
     nginx*) services+=(nginx.service) ;;
     haproxy) services+=(haproxy.service) ;;
+    exim4*) services+=(exim4.service) ;;
+    postgresql*) services+=(postgresql.service) ;;
     esac
 done
 
 if ((${#services[@]} > 0)); then hold_services; fi
-apt install --no-install-recommends "${names[@]}"
+# Nothing goes for it, such as another mail server for exim.
+apt install --no-install-recommends --no-remove "${names[@]}"
 restore_policy
 if ((${#services[@]} > 0)) && command -v systemctl >/dev/null; then
     # The tests start servers of their own; these must not come up with the machine.

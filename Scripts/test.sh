@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the peers, builds everything with warnings as errors, and runs all tests. Without arguments
-# the allocation tests of an optimised build run first, and what else is counted is held against its
-# baselines.
+# the allocation tests of an optimised build run first, what else is counted is held against its
+# baselines, and the integrations are tested in a package of their own, with their traits on.
 #
 #   Scripts/test.sh [arguments of "swift test", such as --filter EngineStateTests]
 #
@@ -23,6 +23,7 @@ export SOCKETS_REQUIRE_PEERS=1
 if [[ $# -eq 0 ]]; then
     swift test -c release --package-path Benchmarks
     Scripts/bench.sh counts
+    integrations
 fi
 # SwiftPM gives this flag to the package's own targets and leaves dependencies alone.
 swift build --build-tests -Xswiftc -warnings-as-errors

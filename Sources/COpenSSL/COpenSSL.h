@@ -8,11 +8,14 @@
 
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/kdf.h>
 #include <openssl/ocsp.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/proverr.h>
 #include <openssl/rand.h>
@@ -63,6 +66,18 @@ static inline int cssl_ctx_get_ticket_keys(SSL_CTX *ctx, void *keys, int count) 
 }
 static inline int cssl_ctx_set_ticket_keys(SSL_CTX *ctx, void *keys, int count) {
     return (int)SSL_CTX_set_tlsext_ticket_keys(ctx, keys, count);
+}
+static inline int cssl_ctx_ex_index(void) {
+    return SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+// Sets HMAC with SHA-256 up; the parameters' names are macros.
+static inline int cssl_mac_set_sha256_key(EVP_MAC_CTX *mac, unsigned char *key, size_t count) {
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, key, count),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_CTX_set_params(mac, parameters);
 }
 static inline long cssl_ctx_set_max_cert_list(SSL_CTX *ctx, long bytes) {
     return SSL_CTX_set_max_cert_list(ctx, bytes);

@@ -133,6 +133,10 @@ static int is_retry_request(const uint8_t *message, size_t count) {
     return count >= 38 && memcmp(message + 6, retry_random, sizeof retry_random) == 0;
 }
 
+static void tell(ctls_transport *t, enum ctls_passage what, int alert) {
+    if (t->passed) t->passed(t->passed_owner, what, alert);
+}
+
 static void note_received(ctls_transport *t, const uint8_t *message, size_t count) {
     t->messages_in++;
     if (message[0] == SSL3_MT_HELLO_REQUEST) return; // a client passes over it; nothing has changed
@@ -144,6 +148,7 @@ static void note_received(ctls_transport *t, const uint8_t *message, size_t coun
     switch (message[0]) {
     case SSL3_MT_CLIENT_HELLO: t->client_hello_due = 0; break;
     case SSL3_MT_CERTIFICATE_REQUEST: t->certificate_requested = 1; break;
+    case SSL3_MT_KEY_UPDATE: tell(t, CTLS_KEY_UPDATE_RECEIVED, 0); break;
     default: break;
     }
 }
@@ -160,6 +165,8 @@ static void note_sent(ctls_transport *t, const uint8_t *message, size_t count) {
     // An empty list is 7 bytes in TLS 1.2 and 8 in TLS 1.3 (RFC 8446 §4.4.2).
     case SSL3_MT_CERTIFICATE: t->certificate_presented = count > 8; break;
     case CTLS_COMPRESSED_CERTIFICATE: t->certificate_presented = 1; break;
+    case SSL3_MT_NEWSESSION_TICKET: tell(t, CTLS_TICKET_SENT, 0); break;
+    case SSL3_MT_KEY_UPDATE: tell(t, CTLS_KEY_UPDATE_SENT, 0); break;
     default: break;
     }
 }
@@ -179,6 +186,7 @@ static void note(int is_sent, int version, int type, const void *bytes, size_t c
         int alert = message[0] << 8 | message[1];
         if (is_sent) t->last_alert_sent = alert;
         else t->last_alert_received = alert;
+        tell(t, is_sent ? CTLS_ALERT_SENT : CTLS_ALERT_RECEIVED, alert);
     }
 }
 
@@ -209,6 +217,7 @@ static int note_ticket(SSL *ssl, SSL_SESSION *session) {
         t->ticket[t->tickets].lifetime = (uint32_t)SSL_SESSION_get_ticket_lifetime_hint(session);
         t->ticket[t->tickets].early_data = SSL_SESSION_get_max_early_data(session);
     }
+    tell(t, CTLS_TICKET_RECEIVED, 0);
     t->tickets++;
     return 0; // the session stays OpenSSL's
 }

@@ -42,6 +42,47 @@ package struct ByteFile: ~Copyable {
         return bytes
     }
 
+    /// Reads the next bytes into memory of the caller's.
+    ///
+    /// - Parameter output: Has room for at least one.
+    /// - Returns: How many bytes were appended; 0 at the end of the file.
+    /// - Throws: read's failure.
+    package mutating func read(
+        into output: inout OutputSpan<UInt8>
+    ) throws(SystemCallError) -> Int {
+        let number = descriptor.rawValue
+        let result = unsafe output.withUnsafeMutableBufferPointer { buffer, count in
+            while true {
+                // The room behind what is initialised.
+                let room = unsafe UnsafeMutableRawBufferPointer(
+                    UnsafeMutableBufferPointer(rebasing: buffer[count...])
+                )
+                let result = unsafe Glibc.read(number, room.baseAddress, room.count)
+                guard result < 0 else {
+                    count += result
+                    return result
+                }
+                let error = errno
+                guard Errno(rawValue: error) == .interrupted else { return -Int(error) }
+            }
+        }
+        guard result >= 0 else {
+            throw SystemCallError(Errno(rawValue: Int32(-result)), call: "read")
+        }
+        return result
+    }
+
+    /// Overwrites bytes that must not stay behind in memory.
+    ///
+    /// - Parameter bytes: The only copy; empty afterwards.
+    package static func wipe(_ bytes: inout [UInt8]) {
+        unsafe bytes.withUnsafeMutableBytes { memory in
+            guard let start = memory.baseAddress else { return }
+            unsafe explicit_bzero(start, memory.count)
+        }
+        bytes = []
+    }
+
     /// Reads a whole file.
     ///
     /// - Parameters:
@@ -60,7 +101,7 @@ package struct ByteFile: ~Copyable {
             guard !piece.isEmpty else { return contents }
             contents += piece
             guard contents.count <= limit else {
-                throw SystemCallError(Errno(rawValue: EFBIG), call: "read")
+                throw SystemCallError(.fileTooLarge, call: "read")
             }
         }
     }

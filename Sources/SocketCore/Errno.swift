@@ -13,6 +13,7 @@ package struct Errno: RawRepresentable, Hashable, Sendable {
     package static let notPermitted = Errno(rawValue: EPERM)
     package static let noSuchFileOrDirectory = Errno(rawValue: ENOENT)
     package static let interrupted = Errno(rawValue: EINTR)
+    package static let fileTooLarge = Errno(rawValue: EFBIG)
     package static let ioError = Errno(rawValue: EIO)
     package static let badFileDescriptor = Errno(rawValue: EBADF)
     package static let noMemory = Errno(rawValue: ENOMEM)

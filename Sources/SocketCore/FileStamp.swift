@@ -9,7 +9,8 @@ import Glibc
 package struct FileStamp: Hashable, Sendable {
     private let device: UInt64
     private let inode: UInt64
-    private let size: Int64
+    /// The file's bytes.
+    package let size: Int64
     private let modified: Int64
     /// When contents or attributes were last changed, in nanoseconds since 1970.
     private let changed: Int64
@@ -29,6 +30,7 @@ package struct FileStamp: Hashable, Sendable {
     /// Whether the file was changed so short a time before that another change could look the same.
     ///
     /// - Parameter time: When the stamp was taken, in seconds since 1970.
+    /// - Returns: True within two seconds of the change.
     package func isFresh(at time: Int64) -> Bool {
         changed / 1_000_000_000 >= time - 2
     }

@@ -13,6 +13,9 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
     static let acceptsPerPressedTurn = 8
     /// The pause after descriptors ran out, until the kernel is asked again.
     static let exhaustionPause = Duration.milliseconds(50)
+    /// What an accepted connection costs in all until it is gone, its handshake's steps apart, as a
+    /// multiple of its acceptance.
+    private static let costOfConnection = 4
     /// Connections turned away in one turn, after which comes a pause: turning away costs time too.
     static let refusalsPerTurn = 16
     /// That pause.
@@ -130,8 +133,7 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
         if let pause = gate.restOfNewcomers() { return rest(pause) }
         let began = EventLoop.readClock()
         accept(atMost: Acceptor.acceptsPerPressedTurn)
-        // What an accepted connection costs besides, also when it leaves again, is as much.
-        gate.charge(began.duration(to: EventLoop.readClock()) * 2)
+        gate.charge(began.duration(to: EventLoop.readClock()) * Acceptor.costOfConnection)
     }
 
     private func accept(atMost limit: Int) {

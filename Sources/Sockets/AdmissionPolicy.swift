@@ -42,23 +42,29 @@ public struct AdmissionPolicy: Hashable, Sendable {
     /// How many bits of an IPv6 address tell one client from another, 1...128; 64 by default, since whoever
     /// has one address of a network has all of it.
     public var ipv6PrefixLength = 64
-    /// The addresses whose rate is remembered; 65,536 by default. Beyond it those are forgotten that came
+    /// The addresses whose rate is remembered; 65,536 by default.
+    ///
+    /// Beyond it those are forgotten that came
     /// longest ago.
     public var addressesRemembered = 65_536
-    /// TLS handshakes at once, of all loops; 4,096 by default. Others stand in line.
+    /// TLS handshakes at once, of all loops; 4,096 by default.
+    ///
+    /// Others stand in line.
     public var handshakes = 4096
     /// TLS handshakes at once on one event loop; 1,024 by default.
     public var handshakesPerLoop = 1024
     /// Connections that were accepted and have not begun their handshake, whether they stand in line or
-    /// have said nothing yet; 4,096 by default. Beyond it connections stay in the kernel.
+    /// have said nothing yet; 4,096 by default.
+    ///
+    /// Beyond it connections stay in the kernel.
     public var waiting = 4096
     /// How long a ClientHello stands in line, until its connection is closed; 3 s by default.
     public var queueTime: Duration = .seconds(3)
     /// What handshakes get of a loop's time while they stand in line and connections that have been there
-    /// for a second or more are busy, more than 0 and at most 1; 0.1 by default.
+    /// for a second or more are busy, more than 0 and at most 1; 0.05 by default.
     ///
     /// Else they get all the time that the loop has.
-    public var handshakeShare = 0.1
+    public var handshakeShare = 0.05
 
     /// Makes the default policy.
     public init() {}
@@ -112,6 +118,7 @@ public struct Admission: Sendable {
     /// - Parameters:
     ///   - reason: Why, for this side's error and events; the client does not see it.
     ///   - alert: What the client is told; access_denied, or unrecognized_name for a servername.
+    /// - Returns: The refusal.
     public static func refuse(_ reason: String, alert: Alert = .accessDenied) -> Admission {
         Admission(refusal: TLSRefusal(reason, alert: alert))
     }

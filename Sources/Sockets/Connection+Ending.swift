@@ -26,9 +26,11 @@ extension Connection {
     func establish() {
         let waiting = state.withLock { s -> [Waiter] in
             // Over already: those who wait have been told.
-            guard (try? s.lifecycle.apply(.established)) != nil else { return [] }
+            guard s.advance(.established) else { return [] }
             s.wasEstablished = true
             s.establishedAt = loop.now
+            s.isStartingTLS = false
+            s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             defer { s.establishing = [] }
@@ -195,8 +197,10 @@ extension Connection {
         let aftermath = state.withLock { s -> Aftermath? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            s.handOnSessions()
             if s.failure == nil { s.failure = failure }
             var aftermath = Aftermath()
+            let phase = s.lifecycle.phase
             aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
             aftermath.waiters += s.establishing + s.closing
             if let open = s.openQuestion {
@@ -213,12 +217,15 @@ extension Connection {
             aftermath.notices = s.onClosed
             s.onClosed = []
             aftermath.isGone = s.depart(departure, limits)
+            s.tellEnd(reason, during: phase)
+            aftermath.watch = s.watch
             return aftermath
         }
         guard let aftermath else { return }
         for task in aftermath.tasks { task.cancel() }
         for notice in aftermath.notices { notice() }
         for waiter in aftermath.waiters { waiter.resume() }
+        aftermath.watch?.feed.finish()
         if aftermath.isGone {
             loop.retire(self)
         } else {
@@ -232,6 +239,7 @@ extension Connection {
         var waiters: [Waiter] = []
         var tasks: [Task<Void, Never>] = []
         var notices: [@Sendable () -> Void] = []
+        var watch: ConnectionWatch?
         var isGone = false
     }
 
@@ -322,7 +330,7 @@ extension Connection {
                 let code: SocketError.Code =
                     switch s.lifecycle.phase {
                     case .connecting: .connectTimedOut
-                    case .handshaking: .handshakeTimedOut
+                    case .handshaking, .upgrading: .handshakeTimedOut
                     case .open, .readEnded, .writeEnded, .ended, .lingering, .closed:
                         .responseTimedOut
                     }
@@ -421,7 +429,7 @@ extension Connection.Storage {
     mutating func endSending() -> SendStep {
         guard failure == nil else { return .failed }
         guard lifecycle.canWrite else { return flush() }
-        try? lifecycle.apply(.localEnded)
+        advance(.localEnded)
         guard isTLS else {
             // A connection that the peer has reset meanwhile has nothing to shut.
             try? StreamSocket.shutdownWrite(descriptor)

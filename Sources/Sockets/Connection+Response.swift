@@ -26,27 +26,15 @@ extension Connection {
         )
         let idle = try Connector.checked(options.idleTimeout, "idleTimeout")
         let timeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
-        let failure = state.withLock { s -> SystemCallError? in
-            guard s.descriptor >= 0 else { return nil }
-            if let idle {
-                s.idleTimeout = idle
-                s.lastActivity = EventLoop.readClock()
-            }
-            // The deadline is for a body to be sent; without one there is nothing to be late.
-            if let timeout, options.body != nil {
+        if let idle { setIdleTimeout(idle) }
+        // The deadline is for a body to be sent; without one there is nothing to be late.
+        if let timeout, options.body != nil {
+            state.withLock { s in
+                guard s.descriptor >= 0 else { return }
                 s.establishDeadline = EventLoop.readClock().advanced(by: timeout)
             }
-            do throws(SystemCallError) {
-                guard let family = StreamSocket.localAddress(s.descriptor)?.family else {
-                    return nil
-                }
-                try kernel.apply(to: s.descriptor, family: family)
-                return nil
-            } catch {
-                return error
-            }
         }
-        if let failure { throw .system(failure) }
+        try set(kernel)
         armTimer()
     }
 }

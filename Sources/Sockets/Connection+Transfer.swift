@@ -52,7 +52,7 @@ extension Connection.Storage {
             countBurst(count)
             bytesReceived &+= UInt64(count)
             if idleTimeout != nil { lastActivity = EventLoop.readClock() }
-        case .end: try? lifecycle.apply(.peerEnded)
+        case .end: advance(.peerEnded)
         case .wait, .failed: break
         }
         return step
@@ -234,7 +234,7 @@ extension Connection.Storage {
     }
 
     /// Takes in why `send` failed; true when it only would have blocked.
-    private mutating func noteSendFailure(_ result: Int) -> Bool {
+    mutating func noteSendFailure(_ result: Int) -> Bool {
         let errno = Errno(result: result)
         guard errno != .wouldBlock else {
             isFull = true
@@ -450,14 +450,14 @@ extension Connection.Storage {
             var output = unsafe OutputSpan(buffer: answers, initializedCount: 0)
             var plaintext = unsafe OutputSpan(buffer: sink, initializedCount: 0)
             let progress =
-                lifecycle.phase == .handshaking
+                lifecycle.isPending
                 ? try engine?.handshake(consuming: rest, producing: &output)
                 : try engine?.receive(rest, into: &plaintext, producing: &output)
             guard let progress else { return }
             // A step that takes nothing may have been busy with a record of before.
             let hasGoneOn =
                 progress.consumed > 0
-                || (lifecycle.phase != .handshaking && progress.wants == .nothing)
+                || (!lifecycle.isPending && progress.wants == .nothing)
             guard hasGoneOn else { return }
             consumed += progress.consumed
         }

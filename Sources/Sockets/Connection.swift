@@ -41,7 +41,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var descriptor: Int32 = -1
         var lifecycle: SocketState
         /// Whether the connection speaks TLS; the engine comes before the handshake.
-        let isTLS: Bool
+        var isTLS: Bool
         /// The last `recv` took all there was.
         var isDrained = false
         /// The last `send` was not taken whole.
@@ -135,6 +135,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var slot: HandshakeGate?
         /// The turn of the loop in which it became ready.
         var establishedAt = LoopInstant(nanoseconds: 0)
+        /// TLS was started on an open connection, and is not established yet.
+        var isStartingTLS = false
+        /// Who is told of events; nil until somebody asks.
+        var watch: ConnectionWatch?
 
         var hasFailed: Bool { failure != nil }
 
@@ -175,9 +179,11 @@ final class Connection: ReadinessSource, @unchecked Sendable {
 
     deinit {
         // Only a loop that was shut down lets go of a connection that is still open.
-        state.withLock { s in
+        let watch = state.withLock { s in
             if s.descriptor >= 0 { s.closeDescriptor() }
+            return s.watch
         }
+        watch?.feed.finish()
     }
 
     /// Takes over a connected descriptor and has the loop watch it.
@@ -203,11 +209,12 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             }
             s.descriptor = number
             s.engine = engine.take()
+            s.watchEngine()
             // A server has nothing to say before the hello.
             s.mustFetch = role == .server
             s.local = local
             s.remoteAddress = remote
-            try? s.lifecycle.apply(.connected)
+            s.advance(.connected)
             // Under the lock: nobody can close the number, and have it used again, meanwhile.
             do throws(SystemCallError) {
                 try loop.register(self, descriptor: number)

@@ -10,12 +10,7 @@ struct Connector: Sendable {
     let local: NetworkAddress?
     let family: AddressFamily
     let options: SocketOptions
-    let context: TLSContext?
-    let decider: TLSDecider?
-    let remoteName: String
-    let servername: String?
-    let session: TLSSession?
-    let peer: SessionPeer
+    let tls: ClientTLS?
     let limits: SocketLimits
     let connectionTimeout: Duration?
     let idleTimeout: Duration?
@@ -50,27 +45,19 @@ struct Connector: Sendable {
             guard options.tls == TLSSocketInit() else {
                 throw SocketError(.tlsOptionWithoutTLS, hint: "Set type to tls")
             }
-            context = nil
-            session = nil
-            decider = nil
-        case .tls:
-            context = try options.tls.context()
-            session = try options.tls.resumption()
-            decider = ClientDecider(options.tls)
+            tls = nil
+        case .tls: tls = try ClientTLS(options.tls, remote: options.remote)
         }
-        peer = SessionPeer(options.remote.address, port: options.remote.port)
-        remoteName = options.remote.address
-        servername = options.tls.servername
         limits = options.limits
         connectionTimeout = try Connector.checked(options.connectionTimeout, "connectionTimeout")
         idleTimeout = try Connector.checked(options.idleTimeout, "idleTimeout")
         // What is wrong with the names shows here, and not after a connection was made for nothing.
-        _ = try makeEngine()
+        _ = try tls?.makeEngine()
     }
 
     /// Establishes a connection; what goes wrong ends it.
     func run(_ connection: Connection) async {
-        if case .name = endpoint { connection.state.withLock { $0.connectPhase = .resolving } }
+        if case .name = endpoint { connection.note(.resolving) }
         if let connectionTimeout {
             let deadline = EventLoop.readClock().advanced(by: connectionTimeout)
             connection.state.withLock { $0.establishDeadline = deadline }
@@ -111,7 +98,7 @@ struct Connector: Sendable {
         _ connection: Connection,
         to addresses: [NetworkAddress]
     ) async throws(SocketError) {
-        connection.state.withLock { $0.connectPhase = .connecting }
+        connection.note(.connecting)
         var failure = SocketError(.resolutionFailed, detail: "the name has no address")
         for address in addresses {
             let began = EventLoop.readClock()
@@ -129,7 +116,7 @@ struct Connector: Sendable {
                 prepare(connection, connectTook: began.duration(to: EventLoop.readClock()))
                 try connection.adopt(
                     descriptor,
-                    engine: try makeEngine(),
+                    engine: try tls?.makeEngine(),
                     local: own,
                     remote: address
                 )
@@ -137,6 +124,7 @@ struct Connector: Sendable {
                 return
             } catch {
                 failure = error
+                connection.state.withLock { $0.watch?.tell(.attemptFailed(error)) }
                 if error.category == .aborted { break }
             }
         }
@@ -147,29 +135,12 @@ struct Connector: Sendable {
     private func prepare(_ connection: Connection, connectTook: Duration) {
         let handshake = EventLoop.readClock().advanced(by: limits.handshake)
         connection.state.withLock { s in
-            s.decider = decider
+            s.decider = tls?.decider
             s.timings.connect = connectTook
             s.establishDeadline = min(s.establishDeadline ?? handshake, handshake)
             s.idleTimeout = idleTimeout
         }
         connection.armTimer()
-    }
-
-    private func makeEngine() throws(SocketError) -> TLSEngine? {
-        guard let context else { return nil }
-        // A path is no name; what to verify then comes from the servername or the trust policy.
-        let name = remoteName.hasPrefix("unix:") ? nil : remoteName
-        do throws(TLSError) {
-            return try TLSEngine(
-                context,
-                remoteName: name,
-                servername: servername,
-                resuming: session,
-                peer: peer
-            )
-        } catch {
-            throw .configuration(error)
-        }
     }
 
     static func checked(_ timeout: Duration?, _ name: String) throws(SocketError) -> Duration? {

@@ -30,11 +30,22 @@ final class EventFeed<Event: Sendable>: Sendable {
         if isObserved { deliver(event()) }
     }
 
+    /// Tells everybody, and leaves it to the caller to let those run on who waited for it: for whoever
+    /// holds a lock.
+    func post(_ event: Event) -> [Waiter] {
+        let all = state.withLock { $0.subscriptions.compactMap(\.subscription) }
+        return all.compactMap { $0.append(event) }
+    }
+
     /// Begins to collect events for one consumer.
     ///
-    /// - Parameter limit: The most that wait for it; the oldest go.
-    func subscribe(limit: Int) -> EventSubscription<Event> {
+    /// - Parameters:
+    ///   - limit: The most that wait for it; the oldest go.
+    ///   - beginning: What this consumer gets first.
+    /// - Returns: Its subscription, which lasts as long as it is held.
+    func subscribe(limit: Int, beginning: [Event] = []) -> EventSubscription<Event> {
         let subscription = EventSubscription(feed: self, limit: limit)
+        for event in beginning { _ = subscription.append(event) }
         let isOver = state.withLock { s in
             guard !s.isOver else { return true }
             s.subscriptions.append(Weak(subscription: subscription))
@@ -57,16 +68,19 @@ final class EventFeed<Event: Sendable>: Sendable {
     }
 
     private func deliver(_ event: Event) {
-        let all = state.withLock { $0.subscriptions.compactMap(\.subscription) }
-        for subscription in all { subscription.append(event) }
+        for waiter in post(event) { waiter.resume() }
     }
 
     /// Forgets subscriptions that are gone.
     fileprivate func prune() {
-        state.withLock { s in
-            s.subscriptions.removeAll { $0.subscription == nil }
-            isWatched.store(!s.subscriptions.isEmpty, ordering: .relaxed)
+        // Let go only behind the lock: one whose last holder this is comes here again.
+        let rest = state.withLock { s in
+            let rest = s.subscriptions.compactMap(\.subscription)
+            s.subscriptions = rest.map { Weak(subscription: $0) }
+            isWatched.store(!rest.isEmpty, ordering: .relaxed)
+            return rest
         }
+        withExtendedLifetime(rest) {}
     }
 }
 
@@ -101,8 +115,9 @@ final class EventSubscription<Event: Sendable>: Sendable {
 
     deinit { feed.prune() }
 
-    fileprivate func append(_ event: Event) {
-        let waiter = state.withLock { s -> Waiter? in
+    /// - Returns: Who waited for it, to be resumed.
+    fileprivate func append(_ event: Event) -> Waiter? {
+        state.withLock { s -> Waiter? in
             guard !s.isOver else { return nil }
             if s.count == limit {
                 s.first += 1
@@ -117,7 +132,6 @@ final class EventSubscription<Event: Sendable>: Sendable {
             defer { s.waiter = nil }
             return s.waiter
         }
-        waiter?.resume()
     }
 
     fileprivate func finish() {

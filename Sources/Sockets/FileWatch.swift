@@ -91,6 +91,7 @@ final class FileWatch: Sendable {
     /// Looks at the files.
     ///
     /// - Parameter isDue: Whether files that could not be used are tried again as they are.
+    /// - Returns: Whether to read them anew.
     private func mustRead(isDue: Bool) -> Bool {
         state.withLock { s in
             let paths = Array(s.stamps.keys)

@@ -154,7 +154,7 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     /// How long the loop is taken for pressed after that.
     private static let pressureLasts = Duration.milliseconds(100)
     /// Others are busy when something came for them within that time.
-    private static let quietTime = Duration.milliseconds(1)
+    private static let quietTime = Duration.milliseconds(5)
     /// When slots of other loops are looked at again.
     private static let slotPause = Duration.milliseconds(5)
 
@@ -278,7 +278,9 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         for waiter in waiters { waiter.resume() }
     }
 
-    /// How long handshakes have to rest; nil for not at all. On the loop's thread.
+    /// How long handshakes have to rest; nil for not at all.
+    ///
+    /// On the loop's thread.
     private func rest(_ s: inout State, _ now: LoopInstant) -> Duration? {
         guard now < loop.pressedUntil else {
             s.debt = 0
@@ -290,7 +292,11 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         guard now < loop.seniorActivity.advanced(by: HandshakeGate.quietTime), s.debt > 0 else {
             return nil
         }
-        return .nanoseconds(Int64(s.debt / share) + 1)
+        let rest = Duration.nanoseconds(Int64(s.debt / share) + 1)
+        // Or it would be forgotten meanwhile who else is busy.
+        let end = now.advanced(by: rest + HandshakeGate.pressureLasts)
+        loop.pressedUntil = max(loop.pressedUntil, end)
+        return rest
     }
 
     /// Has the next turn of the loop look at the line.

@@ -13,6 +13,8 @@ final class ListenerCore: Sendable {
     let localAddress: SocketAddress
     /// What happens here, for whoever wants to know.
     let events = EventFeed<ListenerEvent>()
+    /// Which connections come and go, for whoever wants to know.
+    let traffic = EventFeed<ListenerTraffic>()
     private let group: EventLoopGroup
     /// Whether it speaks TLS.
     let isTLS: Bool
@@ -46,6 +48,8 @@ final class ListenerCore: Sendable {
         var closing: [Waiter] = []
         /// It was told that all is over.
         var isSettled = false
+        /// Connections whose end is being told: the listener's own comes behind it.
+        var telling = 0
     }
 
     private enum Consumer {
@@ -107,8 +111,14 @@ final class ListenerCore: Sendable {
         localAddress = SocketAddress(bound)
         isWildcard = bound.ip == .v4(.any) || bound.ip == .v6(.any)
         if case .unix = bound { unixAddress = bound } else { unixAddress = nil }
-        try start(descriptor)
+        // Before the first client: it is to have a ticket.
         currentTLS?.start(for: self)
+        do throws(SocketError) {
+            try start(descriptor)
+        } catch {
+            currentTLS?.stop()
+            throw error
+        }
     }
 
     private func start(_ descriptor: consuming Descriptor) throws(SocketError) {
@@ -178,6 +188,7 @@ final class ListenerCore: Sendable {
             admission.leave(ticket)
             return true
         }
+        traffic.publish(.came(from: SocketAddress(peer)))
         // A listener on one address need not ask the kernel which of them the peer came to.
         let own = isWildcard ? StreamSocket.localAddress(descriptor.rawValue) : nil
         do throws(SocketError) {
@@ -263,6 +274,10 @@ final class ListenerCore: Sendable {
                 )
             }
             throw error
+        }
+        if traffic.isObserved {
+            let (timings, remote) = connection.state.withLock { s in (s.timings, s.remote) }
+            traffic.publish(.ready(timings, remote: remote ?? localAddress))
         }
         guard isTLS, events.isObserved else { return }
         let (report, remote) = connection.state.withLock { s in (s.engine?.report, s.remote) }
@@ -537,24 +552,34 @@ final class ListenerCore: Sendable {
     }
 
     private func forget(_ key: ObjectIdentifier, _ ticket: ListenerAdmission.Ticket) {
-        state.withLock { s in s.alive.removeValue(forKey: key) }?.endWaiting()
+        let (ended, tells) = state.withLock { s -> (Connection?, Bool) in
+            let ended = s.alive.removeValue(forKey: key)
+            let tells = ended != nil && traffic.isObserved
+            if tells { s.telling += 1 }
+            return (ended, tells)
+        }
+        ended?.endWaiting()
         admission.leave(ticket)
+        if tells, let ended {
+            traffic.publish(.went(ended.summary, remote: ended.remote ?? localAddress))
+            state.withLock { $0.telling -= 1 }
+        }
         settleIfOver()
     }
 
     private func settleIfOver() {
         let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
             guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
-            defer {
-                s.closing = []
-                s.isSettled = true
-            }
+            defer { s.closing = [] }
+            guard s.telling == 0 else { return (s.closing, nil) }
+            defer { s.isSettled = true }
             return (s.closing, s.isSettled ? nil : s.closeReason)
         }
         for waiter in closing { waiter.resume() }
         guard let reason else { return }
         events.publish(.closed(reason))
         events.finish()
+        traffic.finish()
     }
 
     func waitUntilClosed() async -> CloseReason {

@@ -125,6 +125,7 @@ extension SocketListener {
     /// What happens at this listener from now on, with a buffer of a given size.
     ///
     /// - Parameter bufferSize: The events that may wait for the consumer, at least one.
+    /// - Returns: A sequence of its own.
     public func events(bufferSize: Int) -> ListenerEvents {
         ListenerEvents(subscription: core.events.subscribe(limit: bufferSize))
     }

@@ -15,6 +15,7 @@ final class ListenerTLS: Sendable {
     let context: TLSContext
     let decider: ListenerDecider?
     let stapleKeeper: StapleKeeper
+    let ticketKeeper: TicketKeeper
     /// Looks at the files; nil without any.
     let watch: FileWatch?
 
@@ -26,6 +27,7 @@ final class ListenerTLS: Sendable {
     ///   - events: Where refusals show.
     ///   - earlier: What counted before; nil at the start.
     ///   - keepsSessions: Whether the sessions of that can be resumed.
+    /// - Throws: ``SocketError`` that says what is wrong.
     init(
         _ members: TLSSocketListenerInit,
         executor: (any TaskExecutor)?,
@@ -42,11 +44,15 @@ final class ListenerTLS: Sendable {
             after: keepsSessions ? earlier?.decider : nil
         )
         stapleKeeper = StapleKeeper(context)
+        ticketKeeper = TicketKeeper(context)
         self.members = members
         self.watch = watch
         guard let earlier else { return }
         stapleKeeper.inherit(from: earlier.stapleKeeper)
-        guard keepsSessions else { return }
+        guard keepsSessions else {
+            try context.requireOtherSessions(than: earlier.context)
+            return
+        }
         do throws(TLSError) {
             try context.shareTicketKeys(with: earlier.context)
         } catch {
@@ -60,9 +66,17 @@ final class ListenerTLS: Sendable {
     }
 
     /// Starts what runs beside the connections.
-    func start(for core: ListenerCore) {
+    ///
+    /// - Parameter reload: Called when files have changed; must not hold this value.
+    func start(reloading reload: @escaping @Sendable () -> FileWatch.Outcome) {
+        ticketKeeper.start()
         stapleKeeper.start()
-        watch?.start { [weak core, weak self] in
+        watch?.start(reload)
+    }
+
+    /// Starts what runs beside a listener's connections.
+    func start(for core: ListenerCore) {
+        start { [weak core, weak self] in
             guard let core, let self else { return .over }
             return core.reloadFiles(of: self)
         }
@@ -71,6 +85,7 @@ final class ListenerTLS: Sendable {
     /// Ends what runs beside the connections.
     func stop() {
         stapleKeeper.stop()
+        ticketKeeper.stop()
         watch?.stop()
     }
 }
@@ -117,7 +132,13 @@ extension ListenerCore {
         }
     }
 
-    /// - Parameter expected: What must still count; nil replaces anything.
+    /// Puts something complete in place.
+    ///
+    /// - Parameters:
+    ///   - next: What counts from now on.
+    ///   - expected: What must still count; nil replaces anything.
+    ///   - cause: Shows in the event.
+    /// - Throws: ``SocketError`` `.closed`.
     private func swap(
         to next: ListenerTLS,
         ifStill expected: ListenerTLS?,

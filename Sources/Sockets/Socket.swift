@@ -20,6 +20,8 @@ import Synchronization
 public final class Socket: Sendable {
     let connection: Connection
     private let signal: (signal: AbortSignal, number: UInt64)?
+    /// What a client was told to connect to; nil for a listener's socket.
+    let origin: SocketAddress?
 
     /// Starts to connect (seed `constructor(SocketInit)`).
     ///
@@ -30,11 +32,12 @@ public final class Socket: Sendable {
         let connection = Connection(
             loop: options.group.next(),
             role: .client,
-            isTLS: connector.context != nil,
+            isTLS: connector.tls != nil,
             limits: options.limits,
             allowHalfOpen: options.allowHalfOpen
         )
         self.connection = connection
+        origin = options.remote
         if let key = options.tls.sessionKey { connection.state.withLock { $0.sessionKey = key } }
         signal = Socket.listen(to: options.signal, connection)
         let task = Task(executorPreference: connection.loop) { await connector.run(connection) }
@@ -51,6 +54,7 @@ public final class Socket: Sendable {
     init(_ connection: Connection) {
         self.connection = connection
         signal = nil
+        origin = nil
     }
 
     deinit {
@@ -255,26 +259,29 @@ extension Connection {
     var info: SocketInfo? {
         state.withLock { s in
             guard s.wasEstablished, let remote = s.remote, let local = s.local else { return nil }
+            let report = s.isStartingTLS ? nil : s.engine?.report
             return SocketInfo(
                 remote: remote,
                 local: local,
-                tls: (s.engine?.report).map {
-                    TLSSocketInfo(report: $0, resumption: s.session(of: $0))
-                },
+                tls: report.map { TLSSocketInfo(report: $0, resumption: s.session(of: $0)) },
                 timings: s.timings
             )
         }
     }
 
     var stats: SocketStats {
-        state.withLock { s in
-            var stats = SocketStats()
-            stats.bytesSent = s.bytesSent
-            stats.bytesReceived = s.bytesReceived
-            let counted = s.descriptor >= 0 ? TCPStatistics.read(s.descriptor) : s.finalStatistics
-            stats.packetsSent = counted?.segmentsSent ?? 0
-            stats.packetsReceived = counted?.segmentsReceived ?? 0
-            return stats
-        }
+        state.withLock { $0.stats }
+    }
+}
+
+extension Connection.Storage {
+    var stats: SocketStats {
+        var stats = SocketStats()
+        stats.bytesSent = bytesSent
+        stats.bytesReceived = bytesReceived
+        let counted = descriptor >= 0 ? TCPStatistics.read(descriptor) : finalStatistics
+        stats.packetsSent = counted?.segmentsSent ?? 0
+        stats.packetsReceived = counted?.segmentsReceived ?? 0
+        return stats
     }
 }

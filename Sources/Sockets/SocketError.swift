@@ -56,6 +56,8 @@ public struct SocketError: Error, Sendable {
         case refusedByApplication
         /// The peer did not prove the preshared key that it should have.
         case presharedKeyRejected
+        /// The peer sent data in the clear when TLS was about to start.
+        case plaintextBeforeTLS
 
         /// No connection within ``SocketInit/connectionTimeout`` or the limit for one attempt.
         case connectTimedOut
@@ -86,6 +88,8 @@ public struct SocketError: Error, Sendable {
         case alreadyResponded
         /// The sending side was ended before, or belongs to the body.
         case writeAfterEnd
+        /// TLS cannot be started on this socket, or not now, see ``SocketError/detail``.
+        case cannotStartTLS
 
         /// The body's source threw.
         case bodyFailed
@@ -161,12 +165,12 @@ public struct SocketError: Error, Sendable {
             .addressInUse, .addressNotAvailable, .systemCallFailed:
             .network
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS:
             .tls
         case .connectTimedOut, .handshakeTimedOut, .responseTimedOut, .idleTimedOut: .timeout
         case .aborted, .closed: .aborted
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS,
-            .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed:
+            .locked, .alreadyResponded, .writeAfterEnd, .cannotStartTLS, .bodyFailed:
             .misuse
         case .dataCapExceeded, .resourcesExhausted, .limitExceeded, .notAdmitted: .resource
         }
@@ -263,6 +267,7 @@ extension SocketError.Code {
         case .tlsFailed: "TLS failed"
         case .refusedByApplication: "the application refused the peer"
         case .presharedKeyRejected: "the peer did not prove the preshared key"
+        case .plaintextBeforeTLS: "the peer sent data before TLS had started"
         case .connectTimedOut: "the connection attempt timed out"
         case .handshakeTimedOut: "the TLS handshake timed out"
         case .responseTimedOut: "the response was not sent in time"
@@ -276,6 +281,7 @@ extension SocketError.Code {
         case .locked: "the socket's stream is taken"
         case .alreadyResponded: "respondWith was called before"
         case .writeAfterEnd: "the sending side has ended"
+        case .cannotStartTLS: "TLS cannot be started now"
         case .bodyFailed: "the body's source failed"
         case .dataCapExceeded: "the consumer fell behind by more than its cap"
         case .resourcesExhausted: "no descriptor or memory is left"

@@ -47,6 +47,9 @@ public final class SocketListener: Sendable {
     /// Where it listens, with the port the system chose.
     public var localAddress: SocketAddress { core.localAddress }
 
+    /// Connections that came in and have not ended, those in their handshake included.
+    public var connectionCount: Int { core.aliveCount }
+
     /// Waits until it listens, and tells where.
     ///
     /// A listener listens from the start; this exists for symmetry with ``Socket/ready``.

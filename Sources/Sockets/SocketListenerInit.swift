@@ -207,6 +207,22 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
         get { callbacks.ocspIssuer }
         set { callbacks.ocspIssuer = newValue }
     }
+    /// Where the keys of session tickets come from, so that several processes resume each other's
+    /// sessions; nil for keys that live and die with this listener.
+    ///
+    /// Virtual hosts with members of their own are given the same source, if they are to have its keys.
+    public var ticketKeys: TicketKeySource? {
+        get { callbacks.ticketKeys }
+        set { callbacks.ticketKeys = newValue }
+    }
+    /// Where sessions are kept outside the listener, so that clients get numbers instead of tickets; nil
+    /// for tickets.
+    ///
+    /// Virtual hosts with members of their own are given the same one, if theirs are to be kept too.
+    public var sessionStore: ServerSessionKeeping? {
+        get { callbacks.sessionStore }
+        set { callbacks.sessionStore = newValue }
+    }
     /// The closures, in a form that can be compared.
     var callbacks = ListenerCallbacks()
 
@@ -237,6 +253,7 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 hint: "Read them by TLSIdentity(certificateFile:privateKeyFile:)"
             )
         }
+        try callbacks.sessionStore?.check()
         let identity = try TLSSocketInit.identity(
             identity,
             key: key,
@@ -268,7 +285,8 @@ public struct TLSSocketListenerInit: Hashable, Sendable {
                 trust: trust,
                 hosts: hosts,
                 companion: callbacks,
-                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities)
+                staples: try stapleShelf(for: (identity.map { [$0] } ?? []) + identities),
+                ticketKeys: ticketKeys?.ring
             )
         } catch {
             throw .configuration(error)

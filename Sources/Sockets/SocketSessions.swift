@@ -211,7 +211,9 @@ extension Connection.Storage {
     var currentSession: TLSSession? {
         // Mutating, as an engine cannot be copied out of an optional to ask it.
         mutating get {
-            guard wasEstablished, var session = engine?.session ?? nil else { return nil }
+            guard wasEstablished, !isStartingTLS, var session = engine?.session ?? nil else {
+                return nil
+            }
             session.key = sessionKey
             return session
         }

@@ -143,12 +143,15 @@ struct ListenerCallbacks: Hashable, Sendable {
     // Not asked by a handshake: see `StapleKeeper`.
     var ocspSource: OCSPStapleSource?
     var ocspIssuer: Certificate?
+    var ticketKeys: TicketKeySource?
+    var sessionStore: ServerSessionKeeping?
 
     /// Which decisions they make.
     var decisions: TLSDecisions {
         var decisions: TLSDecisions = []
         if chooseHost != nil || admit != nil { decisions.insert(.clientHello) }
         if checkClientIdentity != nil { decisions.insert(.clientCertificate) }
+        if sessionStore != nil { decisions.insert(.session) }
         if presharedKey != nil { decisions.insert(.presharedKey) }
         return decisions
     }

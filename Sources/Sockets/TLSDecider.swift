@@ -61,7 +61,7 @@ final class ClientDecider: TLSDecider, @unchecked Sendable {
             guard let judge = callbacks.ocsp else { break }
             try await judge.function(response, staple)
             return .accept
-        case .clientHello, .clientCertificate: break
+        case .clientHello, .clientCertificate, .session: break
         }
         return try await super.answer(question, place)
     }
@@ -127,6 +127,9 @@ final class ListenerDecider: TLSDecider, @unchecked Sendable {
             let callbacks = place.context.companion as? ListenerCallbacks
             guard let give = callbacks?.presharedKey else { break }
             return try await give.answer(request)
+        case .session(let request):
+            let callbacks = place.context.companion as? ListenerCallbacks
+            return .session(await callbacks?.sessionStore?.find(request, place.context))
         case .serverIdentity, .certificateChoice, .ocspResponse: break
         }
         return try await super.answer(question, place)

@@ -25,11 +25,13 @@ public struct TLSFiles: Hashable, Sendable {
     public var privateKey: String
     /// Opens an encrypted key.
     public var passphrase: SecretBytes?
-    /// Certificates in PEM that clients' certificates are to lead to; takes the place of
-    /// ``TrustPolicy/anchors``. Nil leaves those.
+    /// Certificates in PEM that clients' certificates are to lead to.
+    ///
+    /// They take the place of ``TrustPolicy/anchors``; nil leaves those.
     public var clientAnchors: String?
-    /// An OCSP response in DER about the certificate, which is stapled; nil for none. A file that is
-    /// not there, or is empty, staples nothing.
+    /// An OCSP response in DER about the certificate, which is stapled; nil for none.
+    ///
+    /// A file that is not there, or is empty, staples nothing.
     public var staple: String?
     /// The time from one look at the files to the next; 30 s by default.
     ///
@@ -71,7 +73,8 @@ struct FileSnapshot: Sendable {
 
     /// What stood at the paths; nil for what could not be read.
     private(set) var stamps: [String: FileStamp?] = [:]
-    private var contents: [String: Result<[UInt8], SystemCallError>] = [:]
+    /// All of them as secrets: a key may stand in any.
+    private var contents: [String: Result<SecretBytes, SystemCallError>] = [:]
 
     /// Reads files.
     init(reading paths: [String]) {
@@ -80,10 +83,21 @@ struct FileSnapshot: Sendable {
             contents = [:]
             for path in Set(paths) {
                 contents[path] = Result { () throws(SystemCallError) in
-                    try ByteFile.contents(of: path, limit: credentialFileLimit)
+                    try FileSnapshot.contents(of: path)
                 }
             }
             if stamps == FileSnapshot.stamps(of: paths) { return }
+        }
+    }
+
+    private static func contents(of path: String) throws(SystemCallError) -> SecretBytes {
+        var file = try ByteFile(path: path)
+        let size = min(Int(FileStamp(path: path)?.size ?? 0), credentialFileLimit)
+        return try SecretBytes(capacity: size + 1) { output throws(SystemCallError) in
+            while try file.read(into: &output) > 0 {
+                // Too large, or growing at this moment.
+                guard !output.isFull else { throw SystemCallError(.fileTooLarge, call: "read") }
+            }
         }
     }
 
@@ -92,7 +106,7 @@ struct FileSnapshot: Sendable {
     }
 
     /// What stood at a path that was read.
-    subscript(path: String) -> Result<[UInt8], SystemCallError>? { contents[path] }
+    subscript(path: String) -> Result<SecretBytes, SystemCallError>? { contents[path] }
 
     /// What tells whether the contents are others; keys leave nothing else behind.
     var digest: [UInt8] {
@@ -111,7 +125,12 @@ struct FileSnapshot: Sendable {
     /// Gives a file's bytes.
     func bytes(of path: String) throws(SocketError) -> [UInt8] {
         switch contents[path] {
-        case .success(let bytes)?: return bytes
+        case .success(let bytes)?:
+            return bytes.withBytes { bytes in
+                [UInt8](capacity: bytes.count) { output in
+                    for place in bytes.indices { output.append(bytes[place]) }
+                }
+            }
         case .failure(let error)?:
             throw SocketError(
                 .systemCallFailed,
@@ -178,7 +197,8 @@ extension TLSSocketListenerInit {
 extension FileSnapshot {
     fileprivate func identity(of files: TLSFiles) throws(SocketError) -> TLSIdentity {
         let certificate = try bytes(of: files.certificate)
-        let key = try bytes(of: files.privateKey)
+        var key = try bytes(of: files.privateKey)
+        defer { ByteFile.wipe(&key) }
         do throws(TLSError) {
             return try TLSIdentity(
                 certificate: certificate,

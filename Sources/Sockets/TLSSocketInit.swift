@@ -70,6 +70,11 @@ public struct TLSSocketInit: Hashable, Sendable {
     /// Strict verification asks in any case, to refuse a certificate that demands a staple and comes
     /// without. The response is judged as ``TrustPolicy/revocation`` of ``trust`` says.
     public var requestsOCSPStaple = false
+    /// Whether to ask for signed certificate timestamps in the handshake, beside those of the certificate
+    /// (RFC 6962 §3.3.1); false by default.
+    ///
+    /// They are counted in ``HandshakeReport/certificateTimestamps``, and refuse nobody.
+    public var requestsCertificateTimestamps = false
     /// What the peer may cost.
     public var limits = TLSLimits()
     /// Decides whether the server is who it should be; nil checks its name (seed
@@ -115,6 +120,7 @@ public struct TLSSocketInit: Hashable, Sendable {
             policy.groups = TLSSocketInit.groups(ecdhCurve)
             policy.signatureAlgorithms = signatureAlgorithms
             policy.requestsOCSPStaple = requestsOCSPStaple
+            policy.requestsCertificateTimestamps = requestsCertificateTimestamps
             policy.minDHSize = minDHSize
             policy.sessionIDContext = sessionIDContext
             policy.sessionTimeout = sessionTimeout

@@ -35,6 +35,10 @@ struct ByteReader {
         try UInt32(number16()) << 16 | UInt32(number16())
     }
 
+    mutating func number64() throws(TLSError) -> UInt64 {
+        try UInt64(number32()) << 32 | UInt64(number32())
+    }
+
     /// A vector behind one byte of length.
     mutating func vector8(_ least: Int = 0) throws(TLSError) -> [UInt8] {
         try bounded(take(Int(try number8())), least)

@@ -43,6 +43,7 @@ final class Deliberation {
     /// Whether ``helloRecords`` is to be filled.
     var keepsHello: Bool {
         !isHelloSettled || !isClientSettled || presharedKeys?.isHelloSettled == false
+            || sessions?.isSettled == false
     }
     /// The records of the ClientHello, as they are consumed.
     var helloRecords: [UInt8] = []
@@ -75,6 +76,8 @@ final class Deliberation {
     var hasSentTickets = false
     /// The preshared keys; nil where none are used.
     let presharedKeys: PresharedKeyExchange?
+    /// The sessions that the owner keeps; nil where it does not.
+    let sessions: SessionLookup?
 
     init(_ context: TLSContext, isHelloSettled: Bool = false) {
         decisions = context.policy.decisions
@@ -84,6 +87,7 @@ final class Deliberation {
         isClientSettled = context.role == .client || !decisions.contains(.clientCertificate)
         presharedKeys =
             decisions.contains(.presharedKey) ? PresharedKeyExchange(context) : nil
+        sessions = decisions.contains(.session) ? SessionLookup() : nil
     }
 
     /// Whether there is anything to be decided under a context.
@@ -124,8 +128,9 @@ final class Deliberation {
             if case .refuse = answer { dropsSession = true }
             return
         }
-        // A key stays where it is wiped, and each question about keys is another one.
-        if question.kind != .presharedKey { answers[question.kind] = answer }
+        // A key stays where it is wiped, and each question about keys, or sessions, is another one.
+        if case .session(let session?) = answer { sessions?.found = session }
+        if question.kind != .presharedKey, question.kind != .session { answers[question.kind] = answer }
         if case .refuse(let refusal) = answer {
             refuse(
                 refusal.error(phase: question.phase),

@@ -70,6 +70,12 @@ public struct HandshakeReport: Sendable {
     /// session.
     public var revocationEvidence: RevocationEvidence?
 
+    /// The signed certificate timestamps that a server showed; nobody has verified them.
+    ///
+    /// Those of its certificate and staple, and of the handshake where the policy asks for them. None of a
+    /// resumed session.
+    public var certificateTimestamps: CertificateTimestamps
+
     /// What the trust policy's pins said of the peer's chain; nil without pins, and where the chain had
     /// failed before they were asked.
     public var pins: PinVerdict?

@@ -18,6 +18,7 @@ extension TLSContext {
         writer.append(Int64(diffieHellmanFloor.size))
         writer.append(UInt8(policy.requestsOCSPStaple ? 1 : 0))
         writer.append(Int64(policy.decisions.rawValue))
+        if policy.requestsCertificateTimestamps { writer.append(text: "timestamps") }
         for identity in identities { writer.append(bytes: identity.certificate.sha256Fingerprint) }
         trust.write(to: &writer)
         return OpenSSLLibrary.sha256(writer.bytes)

@@ -29,7 +29,7 @@ extension TLSEngine {
         if case .presharedKey(let request) = question { return try settle(request, answer) }
         guard case .clientHello(let hello) = question else { return }
         switch answer {
-        case .accept, .present, .presharedKey, .use(nil, _): try settle(hello)
+        case .accept, .present, .presharedKey, .session, .use(nil, _): try settle(hello)
         case .use(let chosen?, _): try restart(as: chosen)
         case .refuse: deliberation.isHelloSettled = true
         }
@@ -66,6 +66,12 @@ extension TLSEngine {
             )
             if deliberation.isHelloIn, !deliberation.isHelloSettled {
                 try consider(deliberation)
+                continue
+            }
+            if let lookup = deliberation.sessions, deliberation.isHelloIn, !lookup.isSettled,
+                deliberation.refusal == nil
+            {
+                lookUp(deliberation, lookup)
                 continue
             }
             if let keys = deliberation.presharedKeys,
@@ -289,7 +295,7 @@ extension TLSEngine {
         guard connection.version == .tls13, !deliberation.hasSentTickets else { return true }
         deliberation.hasSentTickets = true
         // OpenSSL gives one for a resumed session, and none to a client that could not use it.
-        guard takesTickets(deliberation) else { return true }
+        guard takesTickets(deliberation), context.ticketKeys?.canSeal != false else { return true }
         let count = context.policy.ticketCount
         return !connection.sendTickets(connection.isResumed ? min(1, count) : count)
     }

@@ -102,7 +102,10 @@ extension TLSEngine {
             keys.isHelloSettled = true
             return
         }
-        let names = OfferedKeys.identities(offered.contents).filter { !context.isOwnTicket($0) }
+        let session = deliberation.sessions?.found?.id
+        let names = OfferedKeys.identities(offered.contents).filter {
+            !context.isOwnTicket($0) && $0.bytes != session
+        }
         keys.suites = hello.cipherSuites
         keys.firstName = names.first
         keys.unasked =
@@ -146,7 +149,7 @@ extension TLSEngine {
         let info: PresharedKeyInfo?
         switch answer {
         case .presharedKey(let given): info = given
-        case .accept, .present, .use: info = nil
+        case .accept, .present, .use, .session: info = nil
         case .refuse:
             // A server of TLS 1.3 says so by OpenSSL, and a client that has not begun says nothing.
             switch request {

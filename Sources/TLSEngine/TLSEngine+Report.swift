@@ -44,6 +44,7 @@ extension TLSEngine {
             ocspResponse: connection.ocspResponse,
             ocspStaple: record?.staple?.value,
             revocationEvidence: record?.failure == nil ? record?.evidence : nil,
+            certificateTimestamps: certificateTimestamps,
             pins: record?.pinVerdict,
             tlsa: record?.tlsaVerdict,
             withheldSession: record?.withheld,
@@ -54,6 +55,15 @@ extension TLSEngine {
             flights: facts.flights,
             tickets: connection.tickets,
             authentication: authentication
+        )
+    }
+
+    private var certificateTimestamps: CertificateTimestamps {
+        guard context.role == .client, !connection.isResumed else { return CertificateTimestamps() }
+        return CertificateTimestamps(
+            leaf: connection.peerChain.first,
+            response: connection.ocspResponse,
+            list: record?.timestampList
         )
     }
 

@@ -69,8 +69,12 @@ public struct TLSEngine: ~Copyable {
     private(set) var failure: TLSError?
     /// Nil where nothing is to be decided.
     private(set) var deliberation: Deliberation?
+    /// What became of a server's sessions that its owner keeps; nil where it does not.
+    private(set) var outbox: SessionOutbox?
     /// What was proved, where preshared keys are used, once the handshake is complete.
     var provenBy: HandshakeAuthentication?
+    /// Who is told what passes; nil while nobody asks.
+    var watch: PassageWatch?
 
     /// Makes an engine.
     ///
@@ -113,6 +117,8 @@ public struct TLSEngine: ~Copyable {
         self.record = record
         self.connection = connection
         self.deliberation = deliberation
+        outbox = SessionOutbox(context)
+        if let outbox { self.connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
         guard context.role == .client else { return }
         record?.sessionPeer = peer ?? remoteName.map { SessionPeer($0, port: 0) }
@@ -135,7 +141,10 @@ public struct TLSEngine: ~Copyable {
         self.context = context
         self.record = record
         self.deliberation = deliberation
+        outbox = SessionOutbox(context)
+        if let outbox { connection.deliverSessions(to: outbox) }
         budget = PostHandshakeBudget(context.policy.limits)
+        if let watch { self.connection.tell(watch) }
     }
 
     /// Makes the place for the verdict on the peer; nil when it is not judged.
@@ -503,6 +512,7 @@ public struct TLSEngine: ~Copyable {
             record?.deliberation = nil
             deliberation = nil
         }
+        if let outbox, let id = connection.resumedSessionID { outbox.noteResumed(id) }
         budget.begin(connection.messagesReceived)
         if let problem = keyProblem {
             _ = withWindows(Span(), &output) { $0.shutdown() }
@@ -567,6 +577,8 @@ public struct TLSEngine: ~Copyable {
         ErrorQueue.clear()
         try? state.apply(.fail)
         failure = error
+        // Behind the handshake, in which anybody may name a session; a cut alone spoils none.
+        if let outbox, hasCompleted, error.code != .truncated { outbox.forgetAll() }
         return error
     }
 }

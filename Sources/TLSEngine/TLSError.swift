@@ -122,6 +122,8 @@ public struct TLSError: Error, Sendable {
         /// An OCSP response that this side was to staple does not count, see
         /// ``TLSError/verification``.
         case invalidOCSPResponse
+        /// A secret for ticket keys is too short, or cannot be read.
+        case invalidTicketSecret
     }
 
     /// What happened.
@@ -176,7 +178,8 @@ public struct TLSError: Error, Sendable {
             .invalidTLSARecord,
             .invalidSession,
             .handshakeIncomplete, .engineClosed, .invalidRevocationList, .invalidOCSPResponse,
-            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing:
+            .unexpectedAnswer, .invalidPresharedKey, .presharedKeyReused, .presharedKeyMissing,
+            .invalidTicketSecret:
             .local
         case .unsupportedLibrary, .internalError: .internal
         }
@@ -268,6 +271,7 @@ extension TLSError.Code {
         case .internalError: "OpenSSL failed"
         case .invalidRevocationList: "the revocation list cannot be read"
         case .invalidOCSPResponse: "the OCSP response does not count"
+        case .invalidTicketSecret: "the secret for ticket keys cannot be used"
         }
     }
 }

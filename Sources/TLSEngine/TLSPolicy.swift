@@ -58,6 +58,11 @@ public struct TLSPolicy: Hashable, Sendable {
     /// refused without one, which only who asked can tell (RFC 7633). So does one that requires
     /// evidence, ``TrustPolicy/revocation``, by which the response is judged.
     public var requestsOCSPStaple = false
+    /// Whether a client asks for signed certificate timestamps in the handshake (RFC 6962 §3.3.1); false
+    /// by default.
+    ///
+    /// Nearly all servers have them in their certificates, where they are found without asking.
+    public var requestsCertificateTimestamps = false
     /// Bits of the smallest finite field for key exchange, 0...10,000; 1,024 by default.
     ///
     /// The system's security level has a floor of its own, and the higher of both counts: 2,048 bits at

@@ -36,6 +36,11 @@ public struct TLSDecisions: OptionSet, Hashable, Sendable {
     ///
     /// Asks the server for one, and comes on top of what ``TrustPolicy/revocation`` makes of it.
     public static let ocspResponse = TLSDecisions(rawValue: 1 << 5)
+    /// A server's: which session a client resumes; ``TLSQuestion/session(_:)``.
+    ///
+    /// Its owner keeps the sessions then, see ``TLSEngine/takeSessionChanges()``: clients get numbers
+    /// instead of tickets.
+    public static let session = TLSDecisions(rawValue: 1 << 9)
 }
 
 /// A question of the handshake that only the engine's owner can answer.
@@ -61,6 +66,9 @@ public enum TLSQuestion: Sendable {
     /// look at revocation or accepts anything: the second part is nil then. A server that staples
     /// nothing raises no question either; see ``RevocationPolicy/Demand/require``.
     case ocspResponse([UInt8], OCSPStaple?)
+    /// The session of this number: ``TLSAnswer/session(_:)``, ``TLSAnswer/accept`` for none, or a
+    /// refusal.
+    case session(ServerSessionRequest)
 
     /// The one decision it asks for.
     public var kind: TLSDecisions {
@@ -71,13 +79,14 @@ public enum TLSQuestion: Sendable {
         case .certificateChoice: .certificateChoice
         case .presharedKey: .presharedKey
         case .ocspResponse: .ocspResponse
+        case .session: .session
         }
     }
 
     /// Where the handshake stands until it is answered.
     public var phase: HandshakePhase {
         switch self {
-        case .clientHello: .clientHello
+        case .clientHello, .session: .clientHello
         case .serverIdentity, .ocspResponse: .certificate
         case .clientCertificate: .clientAuthentication
         case .certificateChoice: .keyExchange
@@ -95,6 +104,7 @@ public enum TLSQuestion: Sendable {
         case .certificateChoice: .internalError
         case .presharedKey: .handshakeFailure
         case .ocspResponse: .badCertificateStatusResponse
+        case .session: .internalError
         }
     }
 }
@@ -112,6 +122,8 @@ public enum TLSAnswer: Sendable {
     case present(TLSIdentity?)
     /// This preshared key is used; nil knows none.
     case presharedKey(PresharedKeyInfo?)
+    /// This session is resumed; nil has none.
+    case session(ServerSession?)
 
     /// Whether it says something about a kind of question.
     func fits(_ question: TLSQuestion) -> Bool {
@@ -120,7 +132,9 @@ public enum TLSAnswer: Sendable {
         case (.use(let context, _), .clientHello): context?.role != .client
         case (.present, .certificateChoice): true
         case (.presharedKey, .presharedKey): true
-        case (.use, _), (.present, _), (.presharedKey, _): false
+        case (.session(let session), .session(let request)):
+            session.map { $0.id == request.id } ?? true
+        case (.use, _), (.present, _), (.presharedKey, _), (.session, _): false
         }
     }
 }

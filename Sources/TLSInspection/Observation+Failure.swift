@@ -12,7 +12,7 @@ extension Observation {
         case .connectTimedOut: (.timeout, .noConnection)
         case .handshakeTimedOut, .responseTimedOut, .idleTimedOut: (.timeout, .noHandshake)
         case .handshakeFailed, .certificateRejected, .localCertificateRejected, .truncated,
-            .tlsFailed, .refusedByApplication, .presharedKeyRejected:
+            .tlsFailed, .refusedByApplication, .presharedKeyRejected, .plaintextBeforeTLS:
             (tlsOutcome(of: error.tls), .noHandshake)
         case .peerReset:
             hasConnected ? (.closed, .noHandshake) : (.connectionFailed, .noConnection)
@@ -22,7 +22,7 @@ extension Observation {
         case .invalidOption, .invalidAddress, .invalidTLSConfiguration, .tlsOptionWithoutTLS:
             (.invalid, .usage)
         case .aborted, .closed, .locked, .alreadyResponded, .writeAfterEnd, .bodyFailed,
-            .dataCapExceeded:
+            .dataCapExceeded, .cannotStartTLS:
             (.internalError, .internalError)
         }
     }

@@ -30,7 +30,7 @@ package struct OpenSSLClientHello: Hashable, Sendable {
         case refused(String)
     }
 
-    /// The extensions that a server of OpenSSL 3.0 knows; the others it passes over.
+    /// The extensions that servers of all versions of OpenSSL 3 know.
     package static let knownExtensions: Set<UInt16> = [
         0, 1, 5, 10, 11, 12, 13, 14, 16, 18, 21, 22, 23, 35, 41, 42, 43, 44, 45, 47, 49, 50, 51,
         13172, 65281,
@@ -70,18 +70,18 @@ package struct OpenSSLClientHello: Hashable, Sendable {
         return .refused(reason ?? "no reason")
     }
 
-    /// Writes what was read here as OpenSSL would show it.
+    /// Whether the engine's parser read the same.
     ///
-    /// - Parameter hello: What the engine's parser read.
-    package init(_ hello: ClientHello) {
-        legacyVersion = hello.legacyVersion.rawValue
-        random = hello.random
-        sessionID = hello.sessionID
-        cipherSuites = hello.cipherSuites
-        compressionMethods = hello.compressionMethods
-        for entry in hello.extensions where Self.knownExtensions.contains(entry.number) {
-            extensions[entry.number] = entry.contents
-        }
+    /// - Parameter hello: What it read.
+    /// - Returns: True when every field is the same, and every extension that this OpenSSL knows.
+    package func isSame(as hello: ClientHello) -> Bool {
+        // A newer library knows more of them, and must know those.
+        let known = Self.knownExtensions.union(extensions.keys)
+        let others = hello.extensions.filter { known.contains($0.number) }
+        return legacyVersion == hello.legacyVersion.rawValue && random == hello.random
+            && sessionID == hello.sessionID && cipherSuites == hello.cipherSuites
+            && compressionMethods == hello.compressionMethods && others.count == extensions.count
+            && others.allSatisfy { extensions[$0.number] == $0.contents }
     }
 
     /// Asks OpenSSL for everything, within its callback.

@@ -236,6 +236,11 @@ final class ForeignProcess: Sendable {
         try? input.close()
     }
 
+    /// Asks the program to end, if it still runs.
+    func end(by signal: Int32) {
+        if process.isRunning { _ = Glibc.kill(process.processIdentifier, signal) }
+    }
+
     /// Kills the program, if it still runs.
     func kill() {
         if process.isRunning { _ = Glibc.kill(process.processIdentifier, SIGKILL) }

@@ -9,9 +9,11 @@ struct ForeignProgram: Sendable, Hashable {
     /// Where it is; nil when it is not installed.
     let path: String?
 
-    init(_ name: String) {
+    /// Looks for a program on the search path, and in further directories before that.
+    init(_ name: String, in directories: [String] = []) {
         self.name = name
-        path = Self.searchPath.split(separator: ":").map { "\($0)/\(name)" }
+        path = (directories.joined(separator: ":") + ":" + Self.searchPath).split(separator: ":")
+            .map { "\($0)/\(name)" }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 
@@ -26,6 +28,20 @@ struct ForeignProgram: Sendable, Hashable {
     static let node = ForeignProgram("node")
     static let python = ForeignProgram("python3")
     static let java = ForeignProgram("java")
+    static let exim = ForeignProgram("exim4")
+    static let postgres = ForeignProgram("postgres", in: postgresDirectories)
+    static let initdb = ForeignProgram("initdb", in: postgresDirectories)
+    static let psql = ForeignProgram("psql", in: postgresDirectories)
+    static let setpriv = ForeignProgram("setpriv")
+
+    /// Where Debian keeps PostgreSQL's programs, the newest version first.
+    private static let postgresDirectories: [String] = {
+        let parent = "/usr/lib/postgresql"
+        let versions = (try? FileManager.default.contentsOfDirectory(atPath: parent)) ?? []
+        return versions.sorted { (Int($0) ?? 0) > (Int($1) ?? 0) }.map { "\(parent)/\($0)/bin" }
+    }()
+    /// Wireshark on the command line.
+    static let tshark = ForeignProgram("tshark")
 
     /// The user's path, and where Debian keeps servers.
     static let searchPath =

@@ -19,7 +19,8 @@ enum InteropDocument {
             "Written by `Scripts/interop.sh --table`. The numbers are rows of `InteropTests`, each a",
             "connection with a program of others on the loopback interface, and each a failure when it",
             "is not as said; a run whose rows are not these fails too. Every program speaks TLS 1.2 and",
-            "1.3, with ECDSA P-256, RSA, RSA-PSS and Ed25519 on either side.", "",
+            "1.3, those of the first column with ECDSA P-256, RSA, RSA-PSS and Ed25519 on either side.",
+            "",
             "| | Peer | " + features.map(\.rawValue).joined(separator: " | ") + " | Sum |",
             String(repeating: "|---", count: features.count + 3) + "|",
         ]
@@ -46,6 +47,8 @@ enum InteropDocument {
             "  bad_certificate_status_response; ours is taken by the client, which misses it where we",
             "  staple none.",
             "- *Preshared keys*: DHE and ECDHE of TLS 1.2, and TLS 1.3, with the same key and another.",
+            "- *STARTTLS*: a conversation in the clear that goes over to TLS, one row a protocol and version:",
+            "  SMTP, LMTP, POP3, IMAP, FTP, NNTP, ManageSieve, PostgreSQL and MySQL.",
             "- *Cuts*: TCP ends without close_notify; our side reports `.truncated`.",
             "", "## What differs", "",
         ]
@@ -92,7 +95,8 @@ enum InteropDocument {
             .python,
             ["-c", "import platform, ssl; print(platform.python_version(), ssl.OPENSSL_VERSION)"]
         ),
-        (.java, ["-version"]),
+        (.java, ["-version"]), (.exim, ["--version"]), (.postgres, ["--version"]),
+        (.psql, ["--version"]),
     ]
 }
 

@@ -31,6 +31,7 @@ enum InteropFeature: String, Sendable, CaseIterable {
     case hosts = "Virtual hosts"
     case decisions = "Decisions"
     case presharedKeys = "Preshared keys"
+    case upgrade = "STARTTLS"
     case other = "Its own"
 }
 
@@ -122,9 +123,19 @@ struct InteropLine: Sendable {
                 staples,
                 hosts,
                 [.hosts: once, .decisions: 2 * once],
-                keys
+                keys,
+                [.upgrade: UpgradeRow.openssl.count]
             ),
-            InteropLine("curl", .listener, handshakes, data, [.cut: once], hosts, staples),
+            InteropLine(
+                "curl",
+                .listener,
+                handshakes,
+                data,
+                [.cut: once],
+                hosts,
+                staples,
+                [.upgrade: UpgradeRow.curl.count]
+            ),
             InteropLine(
                 "gnutls-cli",
                 .listener,
@@ -133,9 +144,18 @@ struct InteropLine: Sendable {
                 [.halfClose: once, .cut: once, .resumption: 2 * once],
                 hosts,
                 staples,
-                keys
+                keys,
+                [.upgrade: UpgradeRow.gnutls.count]
             ),
-        ] + scripted(.listener)
+        ] + scripted(.listener) + [
+            InteropLine("exim", .client, [.upgrade: once, .refusal: 3 * once]),
+            InteropLine(
+                "PostgreSQL",
+                .client,
+                [.upgrade: once, .clientCertificate: 2 * once, .refusal: once]
+            ),
+            InteropLine("psql", .listener, [.upgrade: 2 * once, .refusal: once]),
+        ]
 
     private static func scripted(_ side: Side) -> [InteropLine] {
         ScriptedLanguage.allCases.map {
@@ -148,7 +168,8 @@ struct InteropLine: Sendable {
                 side == .client ? pins : [:],
                 $0 == .node ? [.resumption: once] : [:],
                 $0 == .node ? keys : [:],
-                $0 == .node ? staples : [:]
+                $0 == .node ? staples : [:],
+                $0 == .python && side == .listener ? [.upgrade: UpgradeRow.python.count] : [:]
             )
         }
     }

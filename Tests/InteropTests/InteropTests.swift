@@ -43,9 +43,10 @@ final class RowTally: Sendable {
                 table[cell] = count
             }
         }
-        // Each program has rows of this kind.
+        // Each program has rows of this kind, or only of STARTTLS.
         let isWhole = InteropLine.all.allSatisfy { line in
-            let cell = InteropCell(peer: line.peer, side: line.side, feature: .negotiation)
+            let feature = line.counts[.negotiation] == nil ? InteropFeature.upgrade : .negotiation
+            let cell = InteropCell(peer: line.peer, side: line.side, feature: feature)
             return counts[cell] != nil
         }
         guard isWhole else { return [] }

@@ -87,6 +87,16 @@ struct DownstreamTests {
         }
     }
 
+    /// The program of an article that is one, not a test.
+    private static func startTLS() throws -> [Snippet] {
+        let path = "Sources/Sockets/Sockets.docc/STARTTLS.md"
+        let url = Downstream.root.appending(path: path)
+        return try Snippet.all(
+            in: String(contentsOf: url, encoding: .utf8),
+            allowsFragments: true
+        )
+    }
+
     @Test(
         """
         `import Sockets` reaches all that users need; the README's programs build, and run; so do \
@@ -99,9 +109,9 @@ struct DownstreamTests {
             try? String(contentsOf: readme, encoding: .utf8),
             "there is no README.md, whose snippets this builds"
         )
-        let snippets = try Snippet.all(in: text)
+        let snippets = try Snippet.all(in: text) + Self.startTLS()
         let names = Set(snippets.map(\.name))
-        #expect(names.isSuperset(of: ["echo", "client", "listener"]))
+        #expect(names.isSuperset(of: ["echo", "client", "listener", "starttls"]))
         #expect(names.count == snippets.count, "two snippets have one name")
         let offline = snippets.filter(\.runsOffline)
         #expect(!offline.isEmpty)

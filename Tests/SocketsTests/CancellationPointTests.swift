@@ -66,7 +66,7 @@ struct Waiting: Sendable, CustomTestStringConvertible {
 
 extension Pair {
     /// A pair whose both ends live on the one loop.
-    fileprivate init(
+    init(
         besieged wire: Wire,
         _ signal: AbortSignal?,
         bufferSize: Int? = nil
@@ -84,7 +84,7 @@ extension Pair {
     }
 
     /// A scene between the two ends; tasks of the other end are waited for.
-    fileprivate func scene(
+    func scene(
         _ others: [Task<Void, Never>] = [],
         _ body: @escaping @Sendable (Pair) async throws -> Void,
         settling: @escaping @Sendable () -> Void = {}
@@ -328,7 +328,7 @@ extension Waiting {
         },
     ]
 
-    static let all = clients + transfers + listeners
+    static let all = clients + transfers + listeners + upgrades
 }
 
 /// Runs an operation and interrupts it at one place.

@@ -30,8 +30,35 @@ import Testing
             try #require(here.count == 32)
         }
     }
+
+    @Test("a listener that seals tickets does not hold the secret that their keys are made of")
+    func ticketSecret() async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/secret"
+        // In hexadecimal, and made here, where nobody looks for it.
+        let text = (UInt8(0)..<32).map { String(byte(ticketSeed, $0), radix: 16) }.joined()
+        try Files.write(Array(text.utf8), to: path)
+        await #expect(processExitsWith: .success) { [path = path as String] in
+            let listener = try makeListener(.tls13) {
+                $0.ticketKeys = try TicketKeySource.file(path)
+            }
+            try listener.onSocket { try? $0.respondWith(SocketResponse(body: "!")) }
+            try #require(listener.ticketKeys.first?.canSeal == true)
+            let client = try makeClient(.tls13, to: listener.localAddress)
+            try #require(try await readAll(from: client) == [33])
+            try #require(client.info?.session != nil)
+            try #require(MemoryScan.count(of: ticketSeed) == 0)
+            // The look finds what is there.
+            let here = try TicketSecrets(file: path)
+            try #require(MemoryScan.count(of: ticketSeed) == 1)
+            try #require(here.secrets.count == 1)
+            await listener.close()
+        }
+        withExtendedLifetime(directory) {}
+    }
 }
 
+private let ticketSeed: UInt8 = 151
 private let seeds: (UInt8, UInt8) = (11, 97)
 private let passphraseSeed: UInt8 = 53
 

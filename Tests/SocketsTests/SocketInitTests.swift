@@ -159,10 +159,10 @@ import Testing
     @Test("sockets with the same TLS members share one configuration")
     func sharedContext() throws {
         let options = try clientOptions(.tls13, to: loopback)
-        let first = try Connector(options).context
-        let second = try Connector(options).context
+        let first = try Connector(options).tls?.context
+        let second = try Connector(options).tls?.context
         #expect(first === second)
-        let other = try Connector(try clientOptions(.tls12, to: loopback)).context
+        let other = try Connector(try clientOptions(.tls12, to: loopback)).tls?.context
         #expect(first !== other)
     }
 }

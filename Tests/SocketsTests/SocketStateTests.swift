@@ -12,8 +12,9 @@ import Testing
         .handshaking: [.established: .open, .linger: .lingering, .finish: .closed],
         .open: [
             .peerEnded: .readEnded, .localEnded: .writeEnded, .linger: .lingering,
-            .finish: .closed,
+            .finish: .closed, .upgrade: .upgrading,
         ],
+        .upgrading: [.established: .open, .linger: .lingering, .finish: .closed],
         .readEnded: [
             .peerEnded: .readEnded, .localEnded: .ended, .linger: .lingering, .finish: .closed,
         ],
@@ -50,7 +51,7 @@ import Testing
         "a phase says what may be done in it",
         arguments: [
             (Phase.connecting, false, false, true, false),
-            (.handshaking, false, false, true, false),
+            (.handshaking, false, false, true, false), (.upgrading, false, false, true, false),
             (.open, true, true, false, true), (.readEnded, false, true, false, true),
             (.writeEnded, true, false, false, true), (.ended, false, false, false, true),
             (.lingering, false, false, false, false), (.closed, false, false, false, false),

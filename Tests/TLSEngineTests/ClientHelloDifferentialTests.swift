@@ -67,7 +67,7 @@ import Testing
         }
         switch (theirs, ours) {
         case (.read(let view), let ours?):
-            return view == OpenSSLClientHello(ours) ? .same : .different
+            return view.isSame(as: ours) ? .same : .different
         case (.wantsMore, nil): return .wantMore
         case (.refused("excessive message size"), nil): return .tooLong
         case (.refused("bad extension"), let ours?) where ours.has(misplaced): return .misplaced

@@ -38,7 +38,7 @@ struct DecisionResumptionTests {
             switch question {
             case .serverIdentity(let identity): #expect(!identity.isResumed)
             case .clientCertificate(let identity): #expect(!identity.isResumed)
-            case .clientHello, .certificateChoice, .presharedKey, .ocspResponse: break
+            case .clientHello, .certificateChoice, .presharedKey, .ocspResponse, .session: break
             }
             return .accept
         }

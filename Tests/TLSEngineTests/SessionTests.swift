@@ -204,6 +204,7 @@ import Testing
             ),
             (.otherPolicy, { policy, _ in policy.minDHSize = 3072 }),
             (.otherPolicy, { policy, _ in policy.requestsOCSPStaple = true }),
+            (.otherPolicy, { policy, _ in policy.requestsCertificateTimestamps = true }),
             (.otherContext, { policy, _ in policy.sessionIDContext = "other" }),
             (
                 .otherPolicy,
@@ -222,7 +223,13 @@ import Testing
                     trust.pins = CertificatePins([pin], mode: .add)
                 }
             ),
-            (.otherPolicy, { _, trust in trust = .acceptAnything(because: "a test") }),
+            (
+                .otherPolicy,
+                { [fixtures] _, trust in
+                    let record = TLSARecord(usage: .pkixTA, of: fixtures.root)
+                    trust.tlsaRecords = TLSARecords([record])
+                }
+            ), (.otherPolicy, { _, trust in trust = .acceptAnything(because: "a test") }),
         ]
         for (obstacle, change) in rows {
             let session = try session(client, server)
@@ -246,7 +253,7 @@ import Testing
             Set(members)
                 == [
                     "revocation", "anchors", "name", "verificationTime", "strictness", "pins",
-                    "acceptsAnything",
+                    "acceptsAnything", "tlsaRecords",
                 ]
         )
     }

@@ -20,6 +20,13 @@ private let importTable: [String: ImportRow] = [
     "TLSTestServers": ImportRow(
         allowed: ["TLSTestKit", "TLSEngine", "Sockets", "Synchronization"]
     ),
+    "ObservedFacts": ImportRow(allowed: ["Sockets"]),
+    "SocketsLogging": ImportRow(allowed: ["Sockets", "ObservedFacts", "Logging"]),
+    "SocketsMetrics": ImportRow(
+        allowed: ["Sockets", "ObservedFacts", "CoreMetrics", "Synchronization"]
+    ),
+    "SocketsTracing": ImportRow(allowed: ["Sockets", "ObservedFacts", "Tracing"]),
+    "SocketsLifecycle": ImportRow(allowed: ["Sockets", "ServiceLifecycle"]),
     "TLSInspection": ImportRow(allowed: ["Sockets", "TLSEngine", "Synchronization"]),
     "Tooling": ImportRow(allowed: ["Sockets", "ArgumentParser", "Foundation", "Glibc"]),
     "tlsinspect": ImportRow(
@@ -52,7 +59,33 @@ private let forbiddenNames: [String: Set<String>] = [
     "tlscerts": ["COpenSSL", "CTLSTransport", "CLinux", "SocketCore"],
 ]
 
+/// The traits of the package, and the one module whose sources may ask for each.
+private let traits = [
+    "Logging": "SocketsLogging", "Metrics": "SocketsMetrics", "Tracing": "SocketsTracing",
+    "Lifecycle": "SocketsLifecycle",
+]
+
 let layerRules: [TidyRule] = [
+    TidyRule(
+        "a trait reaches the sources of its own integration alone",
+        broken: [
+            SourceFile("Sources/Sockets/Socket.swift", "#if Logging\nimport Logging\n#endif"),
+            SourceFile("Sources/SocketsMetrics/A.swift", "#if canImport(Glibc) && !Logging"),
+        ],
+        kept: [
+            SourceFile("Sources/SocketsLogging/A.swift", "#if Logging\n#endif"),
+            SourceFile("Sources/Sockets/Socket.swift", "// #if Logging\n#if Loggings\n#endif"),
+        ],
+        inspect: { file in
+            guard let module = file.module else { return [] }
+            return file.lines.enumerated().compactMap { index, line in
+                guard line.drop(while: { $0 == " " }).hasPrefix("#if") else { return nil }
+                let words = line.split { !$0.isLetter }.map(String.init)
+                let foreign = words.first { traits[$0].map { $0 != module } ?? false }
+                return foreign.map { (index + 1, "asks for the trait \($0)") }
+            }
+        }
+    ),
     TidyRule(
         "a module imports only what its row of the table allows",
         broken: [

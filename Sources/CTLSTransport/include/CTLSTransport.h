@@ -24,6 +24,16 @@
 /// Takes ciphertext straight from OpenSSL's own buffer: bytes taken, or a negative errno.
 typedef long (*ctls_sink)(int descriptor, const void *bytes, size_t count);
 
+/// What is told to `passed`.
+enum ctls_passage {
+    CTLS_ALERT_SENT,
+    CTLS_ALERT_RECEIVED,
+    CTLS_TICKET_SENT,
+    CTLS_TICKET_RECEIVED,
+    CTLS_KEY_UPDATE_SENT,
+    CTLS_KEY_UPDATE_RECEIVED,
+};
+
 typedef struct ctls_transport {
     const uint8_t *in;
     size_t in_offset, in_length;
@@ -44,6 +54,10 @@ typedef struct ctls_transport {
     // Told of every session that the server gives; NULL when nobody asks for them.
     void (*session_came)(void *owner, SSL_SESSION *session);
     void *session_owner;
+    // Told of alerts, tickets and key updates as they pass; NULL when nobody asks. `alert` is level << 8
+    // | description, and 0 for the others.
+    void (*passed)(void *owner, enum ctls_passage what, int alert);
+    void *passed_owner;
     uint8_t end_of_input, wants_input, wants_output, direction;
     uint8_t last_record_type;      // of the last record header received (RFC 8446 §5.1)
     uint8_t last_message_in;       // type of the last message received whole (RFC 8446 §4); a

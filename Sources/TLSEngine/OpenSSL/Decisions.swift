@@ -16,7 +16,7 @@ extension SSLContextBuilder {
             }
             return
         }
-        if hosts != nil || !policy.decisions.isDisjoint(with: [.clientHello, .presharedKey]) {
+        if hosts != nil || !policy.decisions.isDisjoint(with: [.clientHello, .presharedKey, .session]) {
             // Not looked at: an address that is not null says that ALPN is required.
             let mark = unsafe UnsafeMutableRawPointer(bitPattern: policy.alpnRequired ? 1 : 0)
             unsafe SSL_CTX_set_client_hello_cb(context, considerClientHello, mark)
@@ -57,7 +57,8 @@ func considerClientHello(
             unsafe alert?.pointee = CInt(refusal.alert.code)
             return SSL_CLIENT_HELLO_ERROR
         }
-        guard deliberation.isHelloSettled, deliberation.presharedKeys?.isHelloSettled ?? true
+        guard deliberation.isHelloSettled, deliberation.presharedKeys?.isHelloSettled ?? true,
+            deliberation.sessions?.isSettled ?? true
         else {
             deliberation.isHelloIn = true
             return SSL_CLIENT_HELLO_RETRY
@@ -81,7 +82,7 @@ func chooseCertificate(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer
     case nil: -1
     case .present(let identity): unsafe SSLConnection.present(identity, on: ssl) ? 1 : 0
     case .refuse: 0
-    case .accept, .use, .presharedKey: 1
+    case .accept, .use, .presharedKey, .session: 1
     }
 }
 
@@ -137,7 +138,7 @@ extension Deliberation {
             // OpenSSL chooses the alert by this code.
             unsafe X509_STORE_CTX_set_error(store, verificationCode(of: refusal))
             return 0
-        case .accept, .use, .present, .presharedKey: return 1
+        case .accept, .use, .present, .presharedKey, .session: return 1
         }
     }
 }

@@ -61,6 +61,13 @@ struct OCSPBasicResponse: ~Copyable {
         }
     }
 
+    /// The extension of the first statement that holds timestamps (RFC 6962 §3.3); nil without it.
+    var timestampExtension: OpaquePointer? {
+        guard let statement = unsafe OCSP_resp_get0(pointer, 0) else { return nil }
+        let place = unsafe OCSP_SINGLERESP_get_ext_by_NID(statement, NID_ct_cert_scts, -1)
+        return place < 0 ? nil : unsafe OCSP_SINGLERESP_get_ext(statement, place)
+    }
+
     // MARK: Signature
 
     /// The certificates that came along, from the front.

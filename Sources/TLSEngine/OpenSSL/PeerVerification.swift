@@ -54,6 +54,8 @@ final class VerificationRecord {
     var tlsaVerdict: TLSAVerdict?
     /// Whether the anchor is a key in a TLSA record, of which no certificate was sent.
     var anchorIsBareKey = false
+    /// The list of timestamps that the server said in the handshake; nil when it said none.
+    var timestampList: [UInt8]?
     /// Where the owner decides; nil where it does not.
     var deliberation: Deliberation?
 

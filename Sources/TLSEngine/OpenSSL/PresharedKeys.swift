@@ -106,6 +106,9 @@ extension CipherSuiteList {
 extension TLSContext {
     /// Whether the name of a preshared key is a ticket of this context's (RFC 5077 §4).
     func isOwnTicket(_ identity: PresharedKeyIdentity) -> Bool {
+        if let ticketKeys {
+            return TicketKeyName(identity.bytes).flatMap(ticketKeys.openingKey(_:)) != nil
+        }
         let size = unsafe cssl_ctx_get_ticket_keys(handle.pointer, nil, 0)
         guard size >= TLSContext.ticketNameCount else { return false }
         // The name comes first, and then the keys.

@@ -10,18 +10,24 @@ extension SSLConnection {
     /// OpenSSL's own state would tell less, as it enters a message's state with the header, and its
     /// numbers differ between libraries of one major version.
     func handshakePhase(role: TLSRole) -> HandshakePhase {
+        unsafe SSLConnection.handshakePhase(of: ssl, notes, role: role)
+    }
+
+    static func handshakePhase(
+        of ssl: OpaquePointer,
+        _ notes: ctls_transport,
+        role: TLSRole
+    ) -> HandshakePhase {
         if unsafe SSL_is_init_finished(ssl) == 1 { return .open }
-        let received = Int32(unsafe notes.last_message_in)
-        let sent = Int32(unsafe notes.last_message_out)
-        switch role {
-        case .client: return clientPhase(received: received, sent: sent)
-        case .server: return serverPhase(received: received, sent: sent)
+        return switch role {
+        case .client: unsafe clientPhase(notes)
+        case .server: unsafe serverPhase(notes)
         }
     }
 
-    private func clientPhase(received: Int32, sent: Int32) -> HandshakePhase {
-        if sent == SSL3_MT_FINISHED { return .finished }
-        return switch received {
+    private static func clientPhase(_ notes: ctls_transport) -> HandshakePhase {
+        if unsafe Int32(notes.last_message_out) == SSL3_MT_FINISHED { return .finished }
+        return switch unsafe Int32(notes.last_message_in) {
         case 0: .serverHello
         case SSL3_MT_SERVER_HELLO, SSL3_MT_ENCRYPTED_EXTENSIONS, SSL3_MT_CERTIFICATE_REQUEST,
             SSL3_MT_CERTIFICATE, SSL3_MT_CERTIFICATE_STATUS, Int32(CTLS_COMPRESSED_CERTIFICATE):
@@ -32,13 +38,14 @@ extension SSLConnection {
         }
     }
 
-    private func serverPhase(received: Int32, sent: Int32) -> HandshakePhase {
+    private static func serverPhase(_ notes: ctls_transport) -> HandshakePhase {
         if unsafe notes.client_hello_due == 1 { return .clientHello }
-        switch received {
+        let sent = Int32(unsafe notes.last_message_out)
+        switch unsafe Int32(notes.last_message_in) {
         case SSL3_MT_CLIENT_HELLO:
             let hasAnswered = sent == SSL3_MT_FINISHED || sent == SSL3_MT_SERVER_DONE
             guard hasAnswered else { return .clientHello }
-            guard !isClientCertificateRequested else { return .clientAuthentication }
+            guard unsafe notes.certificate_requested == 0 else { return .clientAuthentication }
             return sent == SSL3_MT_FINISHED ? .finished : .keyExchange
         case SSL3_MT_CERTIFICATE, SSL3_MT_CERTIFICATE_VERIFY, Int32(CTLS_COMPRESSED_CERTIFICATE):
             return .clientAuthentication
@@ -65,11 +72,7 @@ extension SSLConnection {
     }
 
     /// Makes an alert from the note `level << 8 | description`.
-    func alert(_ note: CInt) -> Alert? {
-        guard note >= 0, let level = Alert.Level(rawValue: UInt8(truncatingIfNeeded: note >> 8))
-        else { return nil }
-        return Alert(UInt8(truncatingIfNeeded: note), level: level)
-    }
+    func alert(_ note: CInt) -> Alert? { Alert(note: note) }
 
     /// The code for a failure that is neither an alert of the peer nor a verdict on its chain.
     ///
@@ -121,6 +124,15 @@ extension SSLConnection {
     private func refusedRecord(_ reasons: [OpenSSLReason]) -> Bool {
         reasons.contains { $0.library == ERR_LIB_PROV && $0.reason == PROV_R_INVALID_AAD }
             && reasons.contains { $0.library == ERR_LIB_SSL && $0.reason == recordLayerFailure }
+    }
+}
+
+extension Alert {
+    /// Makes an alert from the note `level << 8 | description`; nil for one that is none.
+    init?(note: CInt) {
+        guard note >= 0, let level = Level(rawValue: UInt8(truncatingIfNeeded: note >> 8))
+        else { return nil }
+        self.init(UInt8(truncatingIfNeeded: note), level: level)
     }
 }
 

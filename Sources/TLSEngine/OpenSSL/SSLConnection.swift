@@ -88,6 +88,7 @@ struct SSLConnection: ~Copyable {
         let note = CInt(alert.level.rawValue) << 8 | CInt(alert.code)
         unsafe transport.pointee.last_alert_sent = note
         unsafe transport.pointee.bytes_out += 7
+        unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_SENT, note)
     }
 
     /// Tells the BIO that no more ciphertext will come.
@@ -217,7 +218,9 @@ struct SSLConnection: ~Copyable {
             return
         }
         let body = unsafe input + transport.pointee.in_offset
-        unsafe transport.pointee.last_alert_received = CInt(body[0]) << 8 | CInt(body[1])
+        let note = unsafe CInt(body[0]) << 8 | CInt(body[1])
+        unsafe transport.pointee.last_alert_received = note
+        unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_RECEIVED, note)
     }
 
     @inline(__always)

@@ -54,7 +54,7 @@ private let ticketDataMax = 16 << 10
 
 /// `SSL_CTX_set_session_ticket_cb`: a ticket is about to be made.
 @c(sockets_fill_ticket)
-private func fillTicket(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> CInt {
+func fillTicket(_ ssl: OpaquePointer?, _ context: UnsafeMutableRawPointer?) -> CInt {
     // The session of a resumed connection has the data of the first.
     guard let ssl = unsafe ssl, unsafe SSL_session_reused(ssl) == 0,
         let session = unsafe SSL_get_session(ssl),
@@ -100,23 +100,28 @@ private func openTicket(
         return SSL_TICKET_RETURN_IGNORE_RENEW
     }
     let use = status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW
+    return unsafe session != nil && admitsSession(session, ssl)
+        ? use : SSL_TICKET_RETURN_IGNORE_RENEW
+}
+
+/// Whether the client of a session would be let in by a full handshake now, as far as that can be seen.
+func admitsSession(_ session: OpaquePointer?, _ ssl: OpaquePointer?) -> Bool {
+    // A client that was not asked, or gave no certificate, has nothing that could be over.
     guard let session = unsafe session, let ssl = unsafe ssl,
-        let record = unsafe SSL_get_ex_data(ssl, Callbacks.recordIndex)
-    else { return SSL_TICKET_RETURN_IGNORE_RENEW }
-    // A client that was asked and gave no certificate has nothing that could be over.
-    guard let leaf = unsafe SSL_SESSION_get0_peer(session) else { return use }
+        let leaf = unsafe SSL_SESSION_get0_peer(session)
+    else { return true }
+    guard let record = unsafe SSL_get_ex_data(ssl, Callbacks.recordIndex) else { return false }
     let kept = unsafe KeptChain(
         ticketOf: session,
         leaf: Certificate(X509Handle(sharing: leaf))
     )
-    let isSound = unsafe Unmanaged<VerificationRecord>.fromOpaque(record)
+    return unsafe Unmanaged<VerificationRecord>.fromOpaque(record)
         ._withUnsafeGuaranteedRef { record in
             record.kept = kept
             let end = record.sessionTimeout.map(kept.authenticatedAt.adding)
             guard end.map({ $0 > .now }) ?? true else { return false }
             return kept.obstacle(record.trust, name: nil) == nil
         }
-    return isSound ? use : SSL_TICKET_RETURN_IGNORE_RENEW
 }
 
 extension KeptChain {

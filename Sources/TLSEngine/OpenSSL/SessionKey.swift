@@ -43,7 +43,7 @@ public struct SessionKey: Sendable {
         return SessionKey(secret)
     }
 
-    private init(_ secret: SecretBytes) {
+    init(_ secret: SecretBytes) {
         self.secret = secret
         var labelled = Array("swift-sockets session key".utf8)
         labelled.reserveCapacity(labelled.count + secret.count)

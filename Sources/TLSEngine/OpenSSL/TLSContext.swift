@@ -45,6 +45,18 @@ public final class TLSContext: Sendable {
     ///
     /// OpenSSL keeps an unretained pointer to it.
     public let staples: OCSPStapleShelf?
+    /// What a server's tickets are sealed with; nil for keys that live and die with this context.
+    ///
+    /// OpenSSL keeps an unretained pointer to it.
+    public let ticketKeys: TicketKeyRing?
+
+    /// Whether others than the engines of this context may open its tickets, or have its sessions: other
+    /// processes and contexts.
+    ///
+    /// OpenSSL's protection against replays of early data does not reach that far.
+    public var sharesSessions: Bool {
+        ticketKeys != nil || policy.decisions.contains(.session)
+    }
 
     /// Checks a configuration.
     ///
@@ -56,6 +68,7 @@ public final class TLSContext: Sendable {
     ///   - trust: Whom to trust. A server uses it when it asks for client certificates.
     ///   - hosts: A server's virtual hosts, who answer instead of this context.
     ///   - staples: Where a server takes OCSP responses from to staple; nil staples none.
+    ///   - ticketKeys: What a server's tickets are sealed with; nil for keys of its own.
     /// - Throws: ``TLSError`` with a code of category `.local` that names what is wrong.
     public convenience init(
         role: TLSRole,
@@ -63,7 +76,8 @@ public final class TLSContext: Sendable {
         identities: [TLSIdentity] = [],
         trust: TrustPolicy = TrustPolicy(),
         hosts: TLSHosts? = nil,
-        staples: OCSPStapleShelf? = nil
+        staples: OCSPStapleShelf? = nil,
+        ticketKeys: TicketKeyRing? = nil
     ) throws(TLSError) {
         try self.init(
             role: role,
@@ -72,7 +86,8 @@ public final class TLSContext: Sendable {
             trust: trust,
             hosts: hosts,
             companion: nil,
-            staples: staples
+            staples: staples,
+            ticketKeys: ticketKeys
         )
     }
 
@@ -84,7 +99,8 @@ public final class TLSContext: Sendable {
         trust: TrustPolicy,
         hosts: TLSHosts?,
         companion: (any Sendable)?,
-        staples: OCSPStapleShelf? = nil
+        staples: OCSPStapleShelf? = nil,
+        ticketKeys: TicketKeyRing? = nil
     ) throws(TLSError) {
         try OpenSSLLibrary.requireSupportedVersion()
         let hasKeys = policy.decisions.contains(.presharedKey)
@@ -104,14 +120,19 @@ public final class TLSContext: Sendable {
         try builder.setAlgorithms()
         diffieHellmanFloor = try builder.setDiffieHellmanFloor()
         try builder.setIdentities(identities)
+        if role == .server { try builder.setTLSARecords(trust) }
         let judges = role == .client || policy.clientAuthentication != .none
         hasAnchors = judges ? try builder.setTrust(trust) : false
         applicationProtocols = try builder.setApplicationProtocols()
+        try builder.setTimestampRequest()
         try builder.setSessions(trust: trust)
+        try builder.setSessionKeeping()
         try builder.setDecisions(hosts: hosts)
         try builder.checkSuites(versions)
         if role == .server, let staples { builder.setStaples(staples) }
         self.staples = staples
+        if role == .server, let ticketKeys { try builder.setTicketKeys(ticketKeys) }
+        self.ticketKeys = ticketKeys
         self.handle = handle
         self.role = role
         self.policy = policy
