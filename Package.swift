@@ -168,7 +168,8 @@ let package = Package(
         .target(
             name: "FuzzTargets",
             dependencies: [
-                "CFuzzSupport", "COpenSSL", "SocketCore", "Sockets", "TLSEngine", "TLSTestKit",
+                "CFuzzSupport", "COpenSSL", "SocketCore", "Sockets", "TLSEngine", "TLSInspection",
+                "TLSTestKit",
             ],
             path: "Fuzzing/Targets",
             swiftSettings: settings

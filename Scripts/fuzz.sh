@@ -2,7 +2,7 @@
 # Fuzzes what reads bytes of strangers, with libFuzzer and the address sanitizer.
 #
 #   Scripts/fuzz.sh                        every target for 30 seconds
-#   Scripts/fuzz.sh TARGET ...             only these: address certificate chain client hello server
+#   Scripts/fuzz.sh TARGET ...             only these: address answer certificate chain client hello server
 #   Scripts/fuzz.sh --seconds N [...]      so many seconds a target
 #   Scripts/fuzz.sh --minutes N [...]      so many minutes a target
 #   Scripts/fuzz.sh --minimise [...]       then put the inputs that reach new code into the corpora
@@ -16,7 +16,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(address certificate chain client hello revocation server)
+all=(address answer certificate chain client hello revocation server)
 targets=()
 seconds=30
 minimise=false
@@ -54,8 +54,8 @@ build() {
     # that are gone stay, so it is their list of sources that counts.
     local objects=()
     local module object source
-    for module in CLinux CTLSTransport CExternalKey CFuzzSupport SocketCore TLSEngine Sockets TLSTestKit \
-        FuzzTargets; do
+    for module in CLinux CTLSTransport CExternalKey CFuzzSupport SocketCore TLSEngine Sockets \
+        TLSInspection TLSTestKit FuzzTargets; do
         if [[ -e $products/$module.build/sources ]]; then
             while IFS= read -r source; do
                 objects+=("$products/$module.build/${source##*/}.o")

@@ -11,6 +11,8 @@ import TLSEngine
 public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     /// Texts that name an endpoint.
     case address
+    /// What a server says to a raw ClientHello, taken apart without OpenSSL.
+    case answer
     /// Certificates and keys in PEM and DER, and trust stores made of them.
     case certificate
     /// A peer's chain in a handshake, judged by either role.
@@ -36,6 +38,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         fuzz_random_restart(UInt64(input.count) + 1)
         switch self {
         case .address: fuzzAddress(input)
+        case .answer: fuzzAnswer(input)
         case .certificate: try fuzzCertificate(input, materials)
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
@@ -50,6 +53,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         let materials = try Materials.shared()
         return switch self {
         case .address: addressSeeds()
+        case .answer: answerSeeds()
         case .certificate: try certificateSeeds(materials)
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()

@@ -1,7 +1,7 @@
 // What the report tells of one certificate, and the small text forms it needs: hexadecimal, base64,
 // names of signature algorithms.
 
-import Sockets
+public import Sockets
 
 /// What a report tells of one certificate.
 public struct CertificateReport: Codable, Hashable, Sendable {
@@ -111,6 +111,25 @@ extension CertificateReport {
                 place == 0 ? .leaf : certificate.isSelfSigned ? .root : .intermediate
             return CertificateReport(certificate, position: position, at: now)
         }
+    }
+}
+
+extension CertificateReport {
+    /// The last second of the validity, counted from 1970.
+    public var notAfterTime: UnixTime {
+        // "2027-02-20T09:00:00Z", with as many digits of the year as it needs.
+        let isBeforeChrist = notAfter.hasPrefix("-")
+        let parts = notAfter.split { !$0.isNumber }.compactMap { Int64($0) }
+        guard parts.count == 6 else { return UnixTime(seconds: 0) }
+        let (year, month) = (isBeforeChrist ? -parts[0] : parts[0], parts[1])
+        // Days by the era method: years begin in March, so the leap day is last.
+        let shifted = month > 2 ? year : year - 1
+        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + parts[2] - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        let days = era * 146_097 + dayOfEra - 719_468
+        return UnixTime(seconds: days * 86400 + parts[3] * 3600 + parts[4] * 60 + parts[5])
     }
 }
 

@@ -40,23 +40,43 @@ public struct Inspector: Sendable {
     /// - Parameter probe: What to inspect.
     /// - Returns: The report, also for a probe that cannot be made.
     public func run(_ probe: Probe) async -> InspectionReport {
+        await inspect(probe, settles: true)
+    }
+
+    /// Makes one handshake and does not wait for what comes behind it.
+    ///
+    /// - Parameter probe: What to inspect.
+    /// - Returns: The report, which knows of no tickets and of no late refusal.
+    func glance(_ probe: Probe) async -> InspectionReport {
+        await inspect(probe, settles: false)
+    }
+
+    private func inspect(_ probe: Probe, settles: Bool) async -> InspectionReport {
         var observation = Observation(probe: probe)
         do throws(SocketError) {
             let socket = try Socket(probe.socketInit(at: now))
-            await observe(socket, &observation)
+            await observe(socket, &observation, settles)
             // What had to be learned is known; a failure to say goodbye changes nothing of it.
-            try? await socket.close()
+            if settles {
+                try? await socket.close()
+            } else {
+                try? await socket.shutdownWrite()
+            }
         } catch {
             observation.failure = error
         }
         return observation.report(at: now, failOn: failOn)
     }
 
-    private func observe(_ socket: Socket, _ observation: inout Observation) async {
+    private func observe(
+        _ socket: Socket,
+        _ observation: inout Observation,
+        _ settles: Bool
+    ) async {
         do throws(SocketError) {
             _ = try await socket.ready
             observation.handshake = socket.report
-            observation.ending = await settle(socket)
+            observation.ending = settles ? await settle(socket) : .stillOpen
             if case .failed(let error) = observation.ending, observation.isRefusal(error) {
                 observation.failure = error
             }

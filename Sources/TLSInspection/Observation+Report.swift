@@ -178,11 +178,11 @@ func shortName(_ version: ProtocolVersion) -> String {
 }
 
 /// Four hexadecimal digits.
-private func wireForm(_ number: UInt16) -> String {
+func wireForm(_ number: UInt16) -> String {
     hexadecimal([UInt8(number >> 8), UInt8(number & 0xff)])
 }
 
 /// Milliseconds with three decimals.
-private func milliseconds(_ duration: Duration) -> Double {
+func milliseconds(_ duration: Duration) -> Double {
     ((duration / .milliseconds(1)) * 1000).rounded() / 1000
 }

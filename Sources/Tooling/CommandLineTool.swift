@@ -113,6 +113,14 @@ package protocol CommandLineTool {
 
     /// What an error of a command means to the user; nil for a bug.
     static func failure(of error: any Error) -> ToolFailure<Status>?
+
+    /// What the output of a run becomes for somebody who has rules of their own for outputs.
+    ///
+    /// - Parameters:
+    ///   - output: What was made.
+    ///   - arguments: The arguments, which may be wrong.
+    /// - Returns: What is written.
+    static func fitted(_ output: ToolOutput<Status>, to arguments: [String]) -> ToolOutput<Status>
 }
 
 extension CommandLineTool {
@@ -125,6 +133,12 @@ extension CommandLineTool {
     /// No error but ``ToolFailure`` is the user's.
     package static func failure(of error: any Error) -> ToolFailure<Status>? { nil }
 
+    /// Outputs stay as they are.
+    package static func fitted(
+        _ output: ToolOutput<Status>,
+        to arguments: [String]
+    ) -> ToolOutput<Status> { output }
+
     /// Runs the program.
     ///
     /// Never fails: what goes wrong is output and an exit code.
@@ -134,6 +148,13 @@ extension CommandLineTool {
     ///   - surroundings: What is known of the process.
     /// - Returns: What to write, and the exit code.
     package static func run(
+        _ arguments: [String],
+        in surroundings: ToolSurroundings
+    ) async -> ToolOutput<Status> {
+        fitted(await carryOut(arguments, in: surroundings), to: arguments)
+    }
+
+    private static func carryOut(
         _ arguments: [String],
         in surroundings: ToolSurroundings
     ) async -> ToolOutput<Status> {
@@ -188,7 +209,9 @@ extension CommandLineTool {
 
     /// Whether the arguments ask for JSON; also those that cannot be parsed.
     private static func asksForJSON(_ arguments: [String]) -> Bool {
-        zip(arguments, arguments.dropFirst()).contains { $0 == "--format" && $1 == "json" }
-            || arguments.contains("--format=json")
+        let forms = ["json", "jsonl"]
+        return zip(arguments, arguments.dropFirst())
+            .contains { $0 == "--format" && forms.contains($1) }
+            || forms.contains { arguments.contains("--format=\($0)") }
     }
 }

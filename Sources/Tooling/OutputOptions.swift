@@ -7,11 +7,11 @@ import Foundation
 /// The options of output, which all commands of all programs have.
 package struct OutputOptions: ParsableArguments {
     /// The forms of output.
-    package enum Format: String, CaseIterable, ExpressibleByArgument { case text, json }
+    package enum Format: String, CaseIterable, ExpressibleByArgument { case text, json, jsonl }
     /// When output is coloured.
     package enum Color: String, CaseIterable, ExpressibleByArgument { case auto, always, never }
 
-    @Option(help: "Write text, or one JSON object.")
+    @Option(help: "Write text, one JSON object, or one a line.")
     package var format: Format = .text
 
     @Option(
@@ -26,16 +26,7 @@ package struct OutputOptions: ParsableArguments {
 
     /// What paints text.
     package func painter(in surroundings: ToolSurroundings) -> Painter {
-        switch color {
-        case .always: return Painter(isColored: true)
-        case .never: return Painter(isColored: false)
-        case .auto:
-            // By no-color.org any value but the empty one counts.
-            let isUnwanted = surroundings.variables["NO_COLOR"].map { !$0.isEmpty } ?? false
-            let isColored =
-                surroundings.isTerminal && !isUnwanted && surroundings.variables["TERM"] != "dumb"
-            return Painter(isColored: isColored)
-        }
+        Painter(color, in: surroundings)
     }
 }
 
@@ -56,6 +47,19 @@ package struct Painter: Sendable {
 
     /// Makes a painter.
     package init(isColored: Bool) { self.isColored = isColored }
+
+    /// Makes a painter that does as an option says.
+    package init(_ color: OutputOptions.Color, in surroundings: ToolSurroundings) {
+        switch color {
+        case .always: isColored = true
+        case .never: isColored = false
+        case .auto:
+            // By no-color.org any value but the empty one counts.
+            let isUnwanted = surroundings.variables["NO_COLOR"].map { !$0.isEmpty } ?? false
+            isColored =
+                surroundings.isTerminal && !isUnwanted && surroundings.variables["TERM"] != "dumb"
+        }
+    }
 
     /// The word in a style; plain when there are no colours or no style.
     package func callAsFunction(_ text: String, _ style: Style?) -> String {

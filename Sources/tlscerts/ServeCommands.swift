@@ -90,7 +90,7 @@ struct ZooCommand: ToolCommand {
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
+            surroundings.announce(format != .text ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)
@@ -177,7 +177,7 @@ struct OCSPCommand: ToolCommand {
                 Ctrl-C ends it.
 
                 """
-            surroundings.announce(format == .json ? JSONLine.text(of: report) : text)
+            surroundings.announce(format != .text ? JSONLine.text(of: report) : text)
             await surroundings.waitForEnd()
         }
         return ToolOutput(status: .clean)

@@ -42,27 +42,11 @@ struct ProbeCommand: ToolCommand {
         var probe = try connection.probe(of: host)
         let report: InspectionReport
         do throws(SocketError) {
-            try connection.readFiles(into: &probe)
+            try connection.trust.readFiles(into: &probe)
             report = await Inspector(now: surroundings.now, failOn: failOn).run(probe)
         } catch {
-            report = unreadable(error, probe)
+            report = .unusableFile(error, command: "probe", probe)
         }
         return ReportWriter(options: output, surroundings: surroundings).output(report)
-    }
-
-    /// The report of a run that ended at its files.
-    private func unreadable(_ error: SocketError, _ probe: Probe) -> InspectionReport {
-        var report = InspectionReport(command: "probe", result: .invalid, exit: .usage)
-        report.target = InspectionReport.Target(
-            name: probe.target.address,
-            address: nil,
-            port: Int((probe.connect ?? probe.target).port)
-        )
-        report.error = InspectionReport.Failure(
-            code: "unusable_file",
-            message: error.description,
-            hint: error.hint
-        )
-        return report
     }
 }

@@ -1,5 +1,6 @@
 // A report as the options want it, on the stream where it belongs.
 
+import Sockets
 import TLSInspection
 import Tooling
 
@@ -11,7 +12,7 @@ struct ReportWriter {
     /// The output of a run with one report.
     func output(_ report: InspectionReport) -> ToolOutput {
         switch options.format {
-        case .json:
+        case .json, .jsonl:
             return ToolOutput(text: JSONLine.text(of: report), status: report.exit)
         case .text where report.result == .invalid:
             let words = [report.error?.message ?? "invalid", report.error?.hint].compactMap(\.self)
@@ -24,8 +25,54 @@ struct ReportWriter {
         }
     }
 
+    /// The output of a run with a report of another kind.
+    ///
+    /// - Parameters:
+    ///   - report: What JSON is made of.
+    ///   - status: The exit code.
+    ///   - text: The report for people.
+    /// - Returns: The output.
+    func output(
+        _ report: some Encodable,
+        _ status: ExitStatus,
+        text: () -> String
+    ) -> ToolOutput {
+        ToolOutput(
+            text: options.format == .text ? text() : JSONLine.text(of: report),
+            status: status
+        )
+    }
+
     /// The report in text.
     func text(_ report: InspectionReport) -> String {
         TextReport(report, options.painter(in: surroundings)).text
+    }
+}
+
+extension InspectionReport {
+    /// The report of a run that ended at its files.
+    ///
+    /// - Parameters:
+    ///   - error: What is wrong with a file.
+    ///   - command: The command.
+    ///   - probe: What it was about.
+    /// - Returns: The report.
+    static func unusableFile(
+        _ error: SocketError,
+        command: String,
+        _ probe: Probe
+    ) -> InspectionReport {
+        var report = InspectionReport(command: command, result: .invalid, exit: .usage)
+        report.target = Target(
+            name: probe.target.address,
+            address: nil,
+            port: Int((probe.connect ?? probe.target).port)
+        )
+        report.error = Failure(
+            code: "unusable_file",
+            message: error.description,
+            hint: error.hint
+        )
+        return report
     }
 }

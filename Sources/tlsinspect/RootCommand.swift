@@ -16,12 +16,17 @@ struct RootCommand: ParsableCommand {
                                                      that name, at another address
               tlsinspect probe 192.0.2.7:8443 --sni -
                                                      without a servername
-              tlsinspect probe mail.test:465 --alpn - --ca root.pem
-              tlsinspect probe api.test --cert me.pem --key me.key --format json
+              tlsinspect matrix example.com --sni example.com,www.example.com,-
+                                                     which certificate and protocol
+                                                     for which servername
+              tlsinspect scan example.com            versions, suites, groups
+              tlsinspect expiry --file hosts.txt     days left of many servers
+              tlsinspect diff one.test two.test      what differs
+              tlsinspect explain 112                 what a code means
 
             EXIT CODES
               0   done, nothing found that weighs as much as --fail-on
-              1   done, with findings
+              1   done, with findings, or something differs
               2   wrong usage, or a file that cannot be read
               3   no TCP connection
               4   TCP, and no TLS handshake
@@ -29,6 +34,9 @@ struct RootCommand: ParsableCommand {
               70  a bug
             """,
         version: "tlsinspect \(Tool.version)",
-        subcommands: [ProbeCommand.self, DemoCommand.self]
+        subcommands: [
+            ProbeCommand.self, MatrixCommand.self, ScanCommand.self, ExpiryCommand.self,
+            DiffCommand.self, ExplainCommand.self, DemoCommand.self,
+        ]
     )
 }

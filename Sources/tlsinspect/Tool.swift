@@ -21,4 +21,21 @@ enum Tool: CommandLineTool {
         report.error = InspectionReport.Failure(code: failure.code, message: failure.message)
         return JSONLine.text(of: report)
     }
+
+    /// Nagios knows four codes, and wants a line whatever happens.
+    static func fitted(_ output: ToolOutput, to arguments: [String]) -> ToolOutput {
+        guard arguments.first == "expiry",
+            output.status == .usage || output.status == .internalError,
+            zip(arguments, arguments.dropFirst()).contains(where: {
+                $0 == "--format" && $1 == "nagios"
+            })
+                || arguments.contains("--format=nagios"), output.text.isEmpty
+        else { return output }
+        let reason = output.errors.split(whereSeparator: \.isNewline).first.map(String.init)
+        return ToolOutput(
+            text: "TLS UNKNOWN - \(ExpiryFormats.plain(reason ?? "wrong usage"))\n",
+            errors: output.errors,
+            status: NagiosStatus.unknown.exit
+        )
+    }
 }

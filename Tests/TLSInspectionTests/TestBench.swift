@@ -32,6 +32,13 @@ struct TestBench: Sendable {
         intermediate = try root.intermediate(pathLength: 0, validity: .days(-400...400))
     }
 
+    /// A certificate that has months left.
+    static var lasting: CertificateRecipe {
+        var recipe = CertificateRecipe.server(["a.test", "*.b.test", "127.0.0.1", "::1"])
+        recipe.validity = .days(-1...90)
+        return recipe
+    }
+
     /// The root as an anchor.
     var anchors: TrustPolicy.Anchors {
         get throws { .certificates([try Certificate(der: root.certificateDER)]) }

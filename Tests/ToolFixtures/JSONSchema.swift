@@ -131,8 +131,12 @@ public struct JSONSchema: Sendable {
                 argument[name].map { faults(of: member, by: $0, at: "\(place).\(name)") } ?? []
             }
         case "additionalProperties":
-            (value.object ?? [:]).keys.filter { schema["properties"]?[$0] == nil }
-                .map { "\(place): \($0) is not in the schema" }
+            (value.object ?? [:]).filter { schema["properties"]?[$0.key] == nil }
+                .flatMap { name, member in
+                    argument.object == nil
+                        ? ["\(place): \(name) is not in the schema"]
+                        : faults(of: member, by: argument, at: "\(place).\(name)")
+                }
         case "items":
             (value.array ?? []).enumerated().flatMap { index, item in
                 faults(of: item, by: argument, at: "\(place)[\(index)]")
@@ -147,11 +151,14 @@ public struct JSONSchema: Sendable {
         }
     }
 
-    /// The faults by the branch that comes nearest: not the one that only allows null.
+    /// The faults by the branch that comes nearest: of the same command, and not the one that only
+    /// allows null.
     private func anyOfFaults(_ value: JSONValue, _ branches: JSONValue, _ place: String) -> [String]
     {
         let each = (branches.array ?? []).map { faults(of: value, by: $0, at: place) }
-        return ["\(place): fits no branch of anyOf"] + (each.first ?? [])
+        let nearest = each.first { faults in !faults.contains { $0.hasPrefix("\(place).command:") }
+        }
+        return ["\(place): fits no branch of anyOf"] + (nearest ?? each.first ?? [])
     }
 
     private func definition(_ reference: JSONValue) -> JSONValue? {

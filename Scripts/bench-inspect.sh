@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Scans a server behind a round trip of 50 ms with tlsinspect, sslscan and sslyze, and compares times and
+# what was found.
+#
+#   Scripts/bench-inspect.sh               builds tlsinspect, starts nginx and the delay
+#   TLSINSPECT=path Scripts/bench-inspect.sh     takes a tlsinspect that is built
+#
+# The delay is python3's: each direction is held up by 25 ms, connections are told at once. sslscan (apt)
+# and sslyze (PyPI) are left out when they are not installed.
+
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+tool="${TLSINSPECT:-}"
+if [[ -z $tool ]]; then
+    need_swift
+    swift build -c release --product tlsinspect
+    tool="$(swift build -c release --show-bin-path)/tlsinspect"
+fi
+work="$(mktemp -d)"
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    rm -rf "$work"
+}
+trap finish EXIT
+
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a.test \
+    -addext subjectAltName=DNS:a.test -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+# nginx, as it answers many at once; it goes into the background when it listens.
+cat >"$work/nginx.conf" <<CONF
+daemon on; pid $work/nginx.pid; error_log $work/error.log; worker_processes 1;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c;
+    uwsgi_temp_path $work/d; scgi_temp_path $work/e;
+    server {
+        listen unix:$work/nginx.sock ssl http2; ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
+    }
+}
+CONF
+nginx -p "$work" -c "$work/nginx.conf" -e "$work/error.log" 2>/dev/null
+pids+=("$(cat "$work/nginx.pid")")
+
+cat >"$work/delay.py" <<'PROXY'
+import asyncio, sys
+DELAY = 0.025
+async def pump(reader, writer):
+    loop = asyncio.get_running_loop()
+    queue = asyncio.Queue()
+    async def out():
+        while True:
+            due, data = await queue.get()
+            await asyncio.sleep(max(0, due - loop.time()))
+            if not data:
+                try: writer.close()
+                except OSError: pass
+                return
+            writer.write(data)
+    task = asyncio.create_task(out())
+    try:
+        while True:
+            data = await reader.read(65536)
+            await queue.put((loop.time() + DELAY, data))
+            if not data: break
+    except OSError:
+        await queue.put((loop.time() + DELAY, b""))
+    await task
+async def serve(reader, writer):
+    # The round trip of connecting, which the loopback interface does not have.
+    await asyncio.sleep(2 * DELAY)
+    try: r, w = await asyncio.open_unix_connection(sys.argv[1])
+    except OSError: return writer.close()
+    await asyncio.gather(pump(reader, w), pump(r, writer), return_exceptions=True)
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+PROXY
+python3 "$work/delay.py" "$work/nginx.sock" >"$work/port" &
+pids+=($!)
+until [[ -s $work/port ]]; do read -r -t 0.05 <> <(:) || true; done
+port="$(cat "$work/port")"
+
+measure() {
+    local name="$1" start end
+    shift
+    start="$(date +%s%N)"
+    "$@" >"$work/$name.out" 2>"$work/$name.err" || true
+    end="$(date +%s%N)"
+    printf '%-18s %6d ms  %s\n' "$name" $(((end - start) / 1000000)) "$(summary "$name")"
+}
+
+summary() {
+    case "$1" in
+    tlsinspect*) python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))
+print(r["cost"]["connections"], "connections,", r["cost"]["rounds"], "rounds,",
+    sum(len(s["suites"]) for s in r["suites"]), "suites,", len(r["groups"][-1]["groups"]), "groups")
+' "$work/$1.out" ;;
+    sslscan) echo "$(grep -cE '^(Accepted|Preferred)' "$work/$1.out") suites," \
+        "$(grep -cE '^TLSv1.3 +[0-9]+ bits' "$work/$1.out") groups" ;;
+    *) : ;;
+    esac
+}
+
+measure tlsinspect "$tool" scan "127.0.0.1:$port" --sni a.test --format json
+measure tlsinspect-fast "$tool" scan "127.0.0.1:$port" --sni a.test --fast --format json
+if command -v sslscan >/dev/null; then
+    measure sslscan sslscan --no-colour --sni-name=a.test "127.0.0.1:$port"
+fi
+if command -v sslyze >/dev/null; then measure sslyze sslyze "127.0.0.1:$port"; fi

@@ -1,0 +1,208 @@
+// Carries out a scan: round for round the hellos that the plan wants, on as many connections as are
+// allowed, to one address, and a report at the end.
+
+public import Sockets
+
+/// What to scan, and how gently.
+public struct ScanOptions: Hashable, Sendable {
+    /// Whom to ask for, and the port.
+    public var target: SocketAddress
+    /// Where to connect to; nil is the target.
+    public var connect: SocketAddress?
+    /// What is sent as servername; the target's name by default.
+    public var servername: Probe.Servername = .target
+    /// Application protocols to ask for, each alone.
+    public var alpn = ["h2", "http/1.1"]
+    /// Which addresses of a name to use; both families by default.
+    public var addressFamily: SocketAddressFamily = .any
+    /// Time for each connection and its answer; 10 s by default, less when answers come fast.
+    public var timeout: Duration = .seconds(10)
+    /// Connections at once; 20 by default.
+    public var jobs = 20
+    /// Connections in a second; 200 by default, nil is no limit.
+    public var rate: Double? = 200
+    /// Whether more connections are spent on fewer rounds.
+    public var isFast = false
+    /// What the server should speak; nil judges by findings alone.
+    public var policy: ScanPolicy?
+
+    /// Makes options with the defaults.
+    ///
+    /// - Parameter target: Whom to ask for.
+    public init(_ target: SocketAddress) { self.target = target }
+
+    /// The probe that makes one handshake with these options.
+    var probe: Probe {
+        Probe(target) {
+            $0.connect = connect
+            $0.servername = servername
+            $0.addressFamily = addressFamily
+            $0.timeout = timeout
+        }
+    }
+}
+
+extension Inspector {
+    /// Finds out what a server takes: versions, suites, groups, signature schemes, protocols, behaviours.
+    ///
+    /// Never fails: what went wrong stands in the report. Cancelling the task ends the scan with what is
+    /// known by then.
+    ///
+    /// - Parameters:
+    ///   - options: What to scan.
+    ///   - progress: Is told how many connections have been opened, and the round.
+    /// - Returns: The report.
+    public func scan(
+        _ options: ScanOptions,
+        progress: (_ connections: Int, _ round: Int) -> Void = { _, _ in }
+    ) async -> ScanReport {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var scan = ScanRun(options)
+        await scan.run(at: now, progress: progress)
+        var report = scan.report(failOn: failOn)
+        report.cost.elapsed = milliseconds(clock.now - start)
+        return report
+    }
+}
+
+/// A scan under way.
+struct ScanRun {
+    let options: ScanOptions
+    var plan: ScanPlan
+    var pacer: Pacer
+    var route: RawRoute
+    var address: SocketAddress?
+    var connections = 0
+    var rounds = 0
+    /// The answers of the first round, should all of them be failures.
+    var firstAnswers: [RawAnswer] = []
+
+    init(_ options: ScanOptions) {
+        self.options = options
+        plan = ScanPlan(
+            servername: options.probe.sentServername,
+            protocols: options.alpn,
+            isFast: options.isFast
+        )
+        pacer = Pacer(jobs: options.jobs, rate: options.rate)
+        route = RawRoute(
+            address: options.connect ?? options.target,
+            family: options.addressFamily,
+            timeout: options.timeout
+        )
+    }
+
+    mutating func run(at now: UnixTime, progress: (Int, Int) -> Void) async {
+        while rounds < ScanLimits.rounds, !Task.isCancelled {
+            let probes = plan.nextRound()
+            guard !probes.isEmpty else { break }
+            rounds += (probes.count + pacer.jobs - 1) / pacer.jobs
+            var replies = await ask(probes, at: now, progress)
+            if plan.round == 1 {
+                firstAnswers = replies.map(\.answer)
+                pin(replies)
+            } else {
+                await askAgain(probes, &replies, at: now, progress)
+            }
+            for (probe, reply) in zip(probes, replies) { plan.take(reply.answer, to: probe) }
+            if plan.spoken.isEmpty { break }
+        }
+    }
+
+    private mutating func ask(
+        _ probes: [ScanProbe],
+        at now: UnixTime,
+        _ progress: (Int, Int) -> Void
+    ) async -> [RawReply] {
+        let (route, plan, options) = (route, plan, options)
+        var opened = connections
+        let replies = await pacer.each(probes) { probe in
+            if case .alpn = probe.purpose, plan.alpnVersion == nil {
+                return await Inspector(now: now).alpnReply(probe, options, route)
+            }
+            return await route.ask(probe.hello, probe.framing)
+        } tell: { _, _ in
+            opened += 1
+            progress(opened, plan.round)
+        }
+        connections += probes.count
+        return replies
+    }
+
+    /// What met silence or a closed door, though others got in, is tried once more.
+    private mutating func askAgain(
+        _ probes: [ScanProbe],
+        _ replies: inout [RawReply],
+        at now: UnixTime,
+        _ progress: (Int, Int) -> Void
+    ) async {
+        let places = replies.indices.filter {
+            switch replies[$0].answer {
+            case .silence, .unconnected: true
+            default: false
+            }
+        }
+        guard !places.isEmpty else { return }
+        rounds += 1
+        let again = await ask(places.map { probes[$0] }, at: now, progress)
+        for (place, reply) in zip(places, again) { replies[place] = reply }
+    }
+
+    /// Stays with the address that answered, and does not wait much longer than it took.
+    private mutating func pin(_ replies: [RawReply]) {
+        address = replies.compactMap(\.address).first
+        guard
+            let reply = replies.first(where: { if case .flight = $0.answer { true } else { false } }
+            )
+        else { return }
+        if let answered = reply.address { (route.address, address) = (answered, answered) }
+        let slow = (reply.timings.connect ?? .zero) + (reply.answerTime ?? .zero)
+        route.timeout = min(route.timeout, max(ScanLimits.patience, slow * 10))
+    }
+}
+
+/// What a scan may cost.
+enum ScanLimits {
+    /// The most rounds, whatever a server answers.
+    static let rounds = 200
+    /// The least time for an answer, however fast others came.
+    static let patience = Duration.seconds(3)
+}
+
+extension Inspector {
+    /// Asks for a protocol by a whole handshake: in TLS 1.3 the answer is encrypted.
+    func alpnReply(
+        _ probe: ScanProbe,
+        _ options: ScanOptions,
+        _ route: RawRoute
+    ) async -> RawReply {
+        var handshake = options.probe
+        handshake.connect = route.address
+        handshake.alpn = probe.hello.alpn
+        handshake.timeout = route.timeout
+        let report = await glance(handshake)
+        var answer = RawAnswer.silence
+        if let negotiated = report.negotiated, report.error == nil {
+            var flight = ServerFlight(version: .tls13, suite: 0)
+            flight.alpn = negotiated.alpn
+            answer = .flight(flight)
+        } else if let alert = report.error?.alert, report.error?.sent == false {
+            answer = .alert(Alert(UInt8(clamping: alert.number)))
+        } else if report.imposesProtocol {
+            var flight = ServerFlight(version: .tls13, suite: 0)
+            flight.alpn = "?"
+            answer = .flight(flight)
+        }
+        return RawReply(answer: answer)
+    }
+}
+
+extension InspectionReport {
+    /// Whether the server chose a protocol that was not offered.
+    var imposesProtocol: Bool {
+        guard let sent, let error, error.code == "protocol_violation" else { return false }
+        if let chosen = negotiated?.alpn { return !sent.alpn.contains(chosen) }
+        return error.message.contains("application protocol that was not offered")
+    }
+}
