@@ -3,6 +3,8 @@
 // Rule: each is a function of its own. A report would make the frame of the connection's task so large
 // that every connection kept 4 KiB more.
 
+import Synchronization
+
 extension ListenerCore {
     /// Tells of a handshake that came to nothing.
     @inline(never)

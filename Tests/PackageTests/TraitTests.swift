@@ -79,7 +79,7 @@ private struct Dependent: ~Copyable {
 
 @Suite("Traits", .timeLimit(.minutes(5)))
 struct TraitTests {
-    @Test("without traits nothing is resolved that a library needs", arguments: [nil, []])
+    @Test("without traits nothing is resolved that a library needs", arguments: [nil, []] as [[String]?])
     func none(traits: [String]?) async throws {
         let dependent = try Dependent(traits: traits)
         #expect(try await dependent.resolved().isEmpty)
@@ -104,7 +104,8 @@ struct TraitTests {
     func one(trait: String, packages: [String]) async throws {
         let dependent = try Dependent(traits: [trait])
         #expect(try await dependent.resolved() == packages)
-        let pins = try #require(dependent.pins)
+        let written = dependent.pins
+        let pins = try #require(written)
         for package in packages { #expect(pins.contains("\"\(package)\"")) }
     }
 }
