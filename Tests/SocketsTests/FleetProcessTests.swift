@@ -221,17 +221,17 @@ private struct FleetFacts: Sendable {
         let fleet = try await Fleet(means)
         let balancer = try RoundRobin(fleet.members.map(\.address))
         let place = "https://127.0.0.1:\(balancer.address.port)/"
-        // Its requests come apart, so that the session is in the store.
+        // Its requests come apart, so that the session is in the store; on a busy machine not all do.
         var options = ["--disable", "--noproxy", "*", "--silent", "--show-error", "--insecure"]
         options += wire == .tls12 ? ["--tls-max", "1.2", "--rate", "4/s"] : ["--tlsv1.3"]
         let text = try await run(
             "curl",
-            options + ["--http1.0", place + "a", place + "b", place + "c"]
+            options + ["--http1.0"] + ["a", "b", "c", "d", "e", "f"].map { place + $0 }
         )
         let lines = text.split(separator: "\n").map { $0.split(separator: " ") }
-        #expect(lines.count == 3, "\(text)")
+        #expect(lines.count == 6, "\(text)")
         let words = lines.compactMap { $0.dropLast(2).last }
-        #expect(words == ["full", "resumed", "resumed"], "\(text)")
+        #expect(words.first == "full" && words.count { $0 == "resumed" } >= 2, "\(text)")
         #expect(Set(lines.compactMap(\.last)).count == 3, "\(text)")
         await balancer.close()
     }
