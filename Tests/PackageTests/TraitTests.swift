@@ -79,7 +79,10 @@ private struct Dependent: ~Copyable {
 
 @Suite("Traits", .timeLimit(.minutes(5)))
 struct TraitTests {
-    @Test("without traits nothing is resolved that a library needs", arguments: [nil, []] as [[String]?])
+    @Test(
+        "without traits nothing is resolved that a library needs",
+        arguments: [nil, []] as [[String]?]
+    )
     func none(traits: [String]?) async throws {
         let dependent = try Dependent(traits: traits)
         #expect(try await dependent.resolved().isEmpty)
