@@ -8,7 +8,7 @@ import Tooling
 /// Writes what is known of connections, as it comes.
 final class HelloPrinter: Sendable {
     /// How many connections may wait to be written.
-    static let backlog = 4096
+    static let backlog = 1024
     /// How many connections one JSON object holds.
     static let keptMax = 1000
     /// Where the second line begins: below the remote address.

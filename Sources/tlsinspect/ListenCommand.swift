@@ -10,6 +10,7 @@ struct ListenCommand: ToolCommand {
     static let configuration = CommandConfiguration(
         commandName: "listen",
         abstract: "What clients say first; sends them on by it.",
+        usage: "tlsinspect listen ADDR:PORT [options]",
         discussion: """
             Tells about each ClientHello that comes. Without --forward the client is \
             answered with an alert. With it the untouched bytes go where the map says: \

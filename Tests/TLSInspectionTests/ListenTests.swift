@@ -298,6 +298,16 @@ struct ListenTests {
         }
     }
 
+    @Test("of a hello that is full of values a record keeps few")
+    func fullHello() throws {
+        var raw = RawHello(versions: [.tls12], suites: [0xc02b])
+        raw.alpn = [String](repeating: "x", count: 9000)
+        raw.groups = [UInt16](repeating: 0x1d, count: 9000)
+        var record = HelloRecord(time: "", remote: "")
+        record.note(try ClientHello(message: raw.message()))
+        #expect(record.alpn.count == 64 && record.groups.count == 64)
+    }
+
     @Test("bytes of a peer are shown escaped in text, with nothing that steers a terminal")
     func hostileText() {
         var record = HelloRecord(time: "2027-01-01T00:00:00.000Z", remote: "127.0.0.1:1")

@@ -20,6 +20,9 @@ public struct HelloRecord: Codable, Hashable, Sendable {
         case timeout
     }
 
+    /// The most values of a list that are kept: a hello has room for thousands.
+    static let valuesMax = 64
+
     /// The shape of this object.
     public var schema = "tlsinspect/1"
     /// The command.
@@ -34,11 +37,11 @@ public struct HelloRecord: Codable, Hashable, Sendable {
     public var result: Outcome
     /// The servername.
     @EncodesNull public var sni: String? = nil
-    /// The protocols that are offered, in order.
+    /// The protocols that are offered, in order; the first 64.
     public var alpn: [String] = []
-    /// The versions that are offered, in order.
+    /// The versions that are offered, in order; the first 64.
     public var versions: [String] = []
-    /// The groups that are offered, in order.
+    /// The groups that are offered, in order; the first 64.
     public var groups: [String] = []
     /// How many suites are offered, without GREASE.
     public var suites = 0
@@ -79,10 +82,11 @@ public struct HelloRecord: Codable, Hashable, Sendable {
     mutating func note(_ hello: ClientHello) {
         result = .tls
         sni = hello.servername
-        alpn = hello.alpn
-        versions = hello.versions.filter { !GREASE.contains($0) }
+        alpn = Array(hello.alpn.prefix(Self.valuesMax))
+        versions = hello.versions.filter { !GREASE.contains($0) }.prefix(Self.valuesMax)
             .map { shortName(ProtocolVersion(rawValue: $0)) }
-        groups = hello.groups.filter { !GREASE.contains($0.rawValue) }.map(\.description)
+        groups = hello.groups.filter { !GREASE.contains($0.rawValue) }.prefix(Self.valuesMax)
+            .map(\.description)
         suites = hello.cipherSuites.filter { !GREASE.contains($0) }.count
         extensions = hello.extensions.filter { !GREASE.contains($0.number) }.count
         grease = hello.hasGREASE
