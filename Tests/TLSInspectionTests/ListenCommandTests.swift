@@ -110,8 +110,10 @@ struct ListenCommandTests {
         let (ended, end) = AsyncStream.makeStream(of: Void.self)
         process.terminationHandler = { _ in end.finish() }
         try process.run()
-        let reader = output.fileHandleForReading
-        let first = try JSONValue(parsing: try #require(line(of: reader)))
+        // The handle lives as long as the pipe, which is let go of at the end.
+        defer { withExtendedLifetime(output) {} }
+        var lines = lines(of: output.fileHandleForReading).makeAsyncIterator()
+        let first = try JSONValue(parsing: try #require(await lines.next()))
         let address = try SocketAddress(parsing: try #require(first["local"]?.string))
         let socket = try Socket(SocketInit(remote: address))
         defer { socket.abort() }
@@ -121,26 +123,35 @@ struct ListenCommandTests {
             try await second.write("QUIT\r\n")
             while try await second.read() != nil {}
         }
-        #expect(try JSONValue(parsing: try #require(line(of: reader)))["result"] == "not_tls")
+        #expect(try JSONValue(parsing: try #require(await lines.next()))["result"] == "not_tls")
         kill(process.processIdentifier, SIGINT)
         for await _ in ended {}
         #expect(process.terminationReason == .exit && process.terminationStatus == 0)
-        let last = try JSONValue(parsing: try #require(line(of: reader)))
+        let last = try JSONValue(parsing: try #require(await lines.next()))
         #expect(last["event"] == "summary" && last["not_tls"]?.number == 1)
-        #expect(line(of: reader) == nil)
+        #expect(await lines.next() == nil)
     }
 
-    /// The next line of a pipe; nil at its end.
-    private func line(of handle: FileHandle) -> String? {
-        var bytes: [UInt8] = []
-        while true {
+    /// The lines of a pipe, read by a thread of their own: waiting here would keep other tests waiting.
+    private func lines(of handle: FileHandle) -> AsyncStream<String> {
+        let (lines, feed) = AsyncStream.makeStream(of: String.self)
+        let descriptor = handle.fileDescriptor
+        Thread.detachNewThread {
+            var line: [UInt8] = []
             var byte: UInt8 = 0
-            let count = unsafe read(handle.fileDescriptor, &byte, 1)
-            if count < 0, errno == EINTR { continue }
-            guard count == 1, byte != 10 else {
-                return count == 1 ? String(decoding: bytes, as: UTF8.self) : nil
+            while true {
+                let count = unsafe read(descriptor, &byte, 1)
+                if count < 0, errno == EINTR { continue }
+                guard count == 1 else { break }
+                if byte == 10 {
+                    feed.yield(String(decoding: line, as: UTF8.self))
+                    line = []
+                } else {
+                    line.append(byte)
+                }
             }
-            bytes.append(byte)
+            feed.finish()
         }
+        return lines
     }
 }
