@@ -170,3 +170,4 @@ struct VersionRange: ExpressibleByArgument {
 }
 
 extension Severity: ExpressibleByArgument {}
+extension WatchOptions.ProxyForm: ExpressibleByArgument {}

@@ -199,7 +199,7 @@ struct CommandTests {
 
     @Test(
         "the help of each command fits a terminal",
-        arguments: ["scan", "matrix", "expiry", "diff", "explain"]
+        arguments: ["scan", "matrix", "expiry", "diff", "explain", "listen"]
     )
     func help(_ command: String) async {
         let output = await run([command, "--help"])

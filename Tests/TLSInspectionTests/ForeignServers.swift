@@ -108,19 +108,41 @@ func withHAProxy<Result: Sendable>(
     _ bind: String,
     _ body: (SocketAddress) async throws -> Result
 ) async throws -> Result {
+    try await withHAProxy(
+        in: directory,
+        configuration: """
+            frontend one
+                mode http
+                bind unix@%SOCKET% \(bind)
+                http-request return status 200
+
+            """,
+        body
+    )
+}
+
+/// Runs haproxy with sections of one's own while a closure runs.
+///
+/// - Parameters:
+///   - directory: Where its files are.
+///   - configuration: What stands behind `defaults`; `%SOCKET%` is the path to listen on.
+///   - body: Is given the path.
+/// - Returns: What the closure gives.
+/// - Throws: What starting the server or the closure throws.
+func withHAProxy<Result: Sendable>(
+    in directory: String,
+    configuration: String,
+    _ body: (SocketAddress) async throws -> Result
+) async throws -> Result {
     let socket = directory + "/haproxy.sock"
     let config = """
         global
             ssl-default-bind-options ssl-min-ver TLSv1.2
         defaults
-            mode http
             timeout connect 5s
             timeout client 5s
             timeout server 5s
-        frontend one
-            bind unix@\(socket) \(bind)
-            http-request return status 200
-
+        \(configuration.replacing("%SOCKET%", with: socket))
         """
     let file = directory + "/haproxy.cfg"
     try config.write(toFile: file, atomically: true, encoding: .utf8)

@@ -7,6 +7,8 @@ private let filesWithTextPorts: [String: String] = [
     "Tests/SocketCoreTests/AddressParserTests.swift": "addresses are parsed and printed",
     "Tests/SocketCoreTests/NetworkAddressTests.swift": "addresses are encoded and decoded",
     "Tests/SocketsTests/SocketAddressTests.swift": "addresses are parsed and printed",
+    "Tests/TLSInspectionTests/ProxyHeaderTests.swift": "headers are written and read",
+    "Tests/TLSInspectionTests/ListenInteropTests.swift": "addresses stand in headers",
 ]
 
 let testRules: [TidyRule] = [
