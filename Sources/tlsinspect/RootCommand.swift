@@ -23,6 +23,7 @@ struct RootCommand: ParsableCommand {
               tlsinspect expiry --file hosts.txt     days left of many servers
               tlsinspect diff one.test two.test      what differs
               tlsinspect explain 112                 what a code means
+              tlsinspect serve                       a page with a browser's own hello
 
             EXIT CODES
               0   done, nothing found that weighs as much as --fail-on
@@ -36,7 +37,7 @@ struct RootCommand: ParsableCommand {
         version: "tlsinspect \(Tool.version)",
         subcommands: [
             ProbeCommand.self, MatrixCommand.self, ScanCommand.self, ExpiryCommand.self,
-            DiffCommand.self, ExplainCommand.self, DemoCommand.self,
+            DiffCommand.self, ExplainCommand.self, ServeCommand.self, DemoCommand.self,
         ]
     )
 }
