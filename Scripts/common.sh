@@ -36,7 +36,8 @@ integrations() {
 run_suites() {
     local group skips=()
     for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FaultCatalogueTests|FuzzTests|TidyTests)\.' \
-        '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.' '^TLSTestServersTests\.'; do
+        '^(SocketCoreTests|SocketsTests)\.' '^InteropTests\.' '^TLSTestServersTests\.' \
+        '^TLSInspectionTests\.'; do
         swift test --skip-build "$@" --filter "$group"
         skips+=(--skip "$group")
     done

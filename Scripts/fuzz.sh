@@ -4,6 +4,7 @@
 #   Scripts/fuzz.sh                        every target for 30 seconds
 #   Scripts/fuzz.sh TARGET ...             only these: address answer certificate chain client dialogue hello server
 #   Scripts/fuzz.sh --seconds N [...]      so many seconds a target
+#   Scripts/fuzz.sh --total N [...]        N seconds in all, the same for each
 #   Scripts/fuzz.sh --minutes N [...]      so many minutes a target
 #   Scripts/fuzz.sh --minimise [...]       then put the inputs that reach new code into the corpora
 #   Scripts/fuzz.sh --replay FILE TARGET   run one input, as often as asked
@@ -19,12 +20,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 all=(address answer certificate chain client dialogue hello revocation server)
 targets=()
 seconds=30
+total=
 minimise=false
 replay=
 while (($# > 0)); do
     case "$1" in
     -h | --help) usage && exit 0 ;;
     --seconds) seconds="${2:?}" && shift ;;
+    --total) total="${2:?}" && shift ;;
     --minutes) seconds=$((${2:?} * 60)) && shift ;;
     --minimise) minimise=true ;;
     --replay) replay="$(realpath "${2:?}")" && shift ;;
@@ -36,6 +39,8 @@ while (($# > 0)); do
     shift
 done
 ((${#targets[@]} > 0)) || targets=("${all[@]}")
+[[ ${total:-0} =~ ^[0-9]+$ ]] || fail "'$total' is no number of seconds"
+[[ -z $total ]] || seconds=$((total / ${#targets[@]}))
 [[ $seconds =~ ^[0-9]+$ ]] || fail "'$seconds' is no number of seconds"
 
 need_swift

@@ -52,7 +52,7 @@ public enum ListenerRefusal: Hashable, Sendable {
 public struct ListenerReload: Sendable {
     /// What had a listener reload.
     public enum Cause: Hashable, Sendable {
-        /// ``SocketListener/reload(_:)``.
+        /// ``SocketListener/reload(_:keepingSessions:)``.
         case call
         /// A file that is watched changed.
         case files

@@ -143,7 +143,9 @@ final class Deliberation {
         }
         // A key stays where it is wiped, and each question about keys, or sessions, is another one.
         if case .session(let session?) = answer { sessions?.found = session }
-        if question.kind != .presharedKey, question.kind != .session { answers[question.kind] = answer }
+        if question.kind != .presharedKey, question.kind != .session {
+            answers[question.kind] = answer
+        }
         if case .refuse(let refusal) = answer {
             refuse(
                 refusal.error(phase: question.phase),

@@ -250,8 +250,10 @@ public struct TLSAVerdict: Hashable, Sendable {
     public var usableCount: Int
     /// The record that matched; nil when none did.
     public var match: TLSARecord?
-    /// The certificate that matched: 0 is the leaf, counted towards the anchor. Where a record has the
-    /// whole key of an authority that was not sent, the certificate that this key signed.
+    /// The certificate that matched: 0 is the leaf, counted towards the anchor.
+    ///
+    /// Where a record has the whole key of an authority that was not sent, the certificate that this key
+    /// signed.
     public var depth: Int?
 
     /// Makes a verdict.

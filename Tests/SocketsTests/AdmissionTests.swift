@@ -289,6 +289,34 @@ extension ListenerEvents.Iterator {
         try await serving.value
     }
 
+    @Test("a client is turned away by its fingerprint, and another one is not")
+    func fingerprint() async throws {
+        let unwanted = Log<String>()
+        let listener = try makeListener(.tls13) {
+            $0.admit = { hello, _ in
+                guard let first = unwanted.all.first else {
+                    unwanted.append(hello.ja4)
+                    return .accept
+                }
+                return hello.ja4 == first ? .refuse("not this program") : .accept
+            }
+        }
+        let serving = echo(listener)
+        let known = try makeClient(.tls13, to: listener.localAddress)
+        _ = try await known.ready
+        let again = try makeClient(.tls13, to: listener.localAddress)
+        let error = await thrown { _ = try await again.ready }
+        #expect(error?.tls?.alert == .accessDenied)
+        // Another list of protocols is another fingerprint.
+        let other = try makeClient(.tls13, to: listener.localAddress) { $0.alpn = ["h2"] }
+        _ = try await other.ready
+        try await roundTrip(other)
+        try await roundTrip(known)
+        for client in [known, other] { try await client.close() }
+        await listener.close()
+        try await serving.value
+    }
+
     @Test("a serving task that is cancelled takes those in line along")
     func cancelled() async throws {
         let listener = try makeListener(.tls13) {

@@ -3,6 +3,9 @@
 import TLSEngine
 import Testing
 
+/// What the form of the DNSSEC chain says; no port of ours.
+private let https: UInt16 = 443
+
 @Suite struct ClientHelloExtensionTests {
     typealias Value = ClientHello.Extension.Value
 
@@ -99,7 +102,7 @@ import Testing
         Form(55, short(pattern(32)), .opaque(pattern(32))),
         Form(56, short(pattern(20)), .opaque(pattern(20))), Form(57, [4, 1, 9], .raw),
         Form(58, [2, 1], .ticketRequest(new: 2, resumed: 1)),
-        Form(59, [1, 0xbb], .dnssecChain(port: 443)), Form(61, [], .present),
+        Form(59, [1, 0xbb], .dnssecChain(port: https)), Form(61, [], .present),
         Form(62, [1, 1], .opaque([1])), Form(2570, [1, 2, 3], .grease), Form(0xfafa, [], .grease),
         Form(13172, [], .present),
         Form(17513, long(short(Array("h2".utf8))), .applicationProtocols([Array("h2".utf8)])),

@@ -265,7 +265,8 @@ struct EarlyTransferTests {
     func refused() throws {
         let changes: [(inout TLSPolicy) -> Void] = [
             { $0.clientAuthentication = .request }, { $0.postHandshakeAuthentication = true },
-            { $0.decisions = [.clientHello] }, { $0.ticketCount = 0 },
+            { $0.decisions = [.clientHello] }, { $0.decisions = [.session] },
+            { $0.ticketCount = 0 },
             { $0.maximumVersion = .tls12 }, { $0.limits.earlyDataBytes = 0 },
             { $0.limits.earlyDataSessions = 0 },
         ]
@@ -280,6 +281,16 @@ struct EarlyTransferTests {
                 policy: TLSPolicy { $0.acceptsEarlyData = true },
                 identities: [fixtures.serverIdentity()],
                 hosts: hosts
+            )
+        }
+        // Whoever else has the keys could be sent the same again.
+        let ring = try TicketKeyRing()
+        #expect(throws: TLSError(.invalidPolicy)) {
+            _ = try TLSContext(
+                role: .server,
+                policy: TLSPolicy { $0.acceptsEarlyData = true },
+                identities: [fixtures.serverIdentity()],
+                ticketKeys: ring
             )
         }
     }

@@ -115,7 +115,8 @@ struct KeyingMaterialTests {
         let context = try fixtures.client { $0.allowOnly(.tls12) }
         let issued = try fixtures.ca.issue("localhost")
         let peer = try RawPeer(.server, certificate: issued) {
-            unsafe _ = SSL_CTX_set_options($0.pointer, UInt64(1))  // SSL_OP_NO_EXTENDED_MASTER_SECRET
+            // SSL_OP_NO_EXTENDED_MASTER_SECRET
+            unsafe _ = SSL_CTX_set_options($0.pointer, UInt64(1))
         }
         let pair = try RawPair(TLSEngine(context, remoteName: "localhost"), peer)
         pair.settle()

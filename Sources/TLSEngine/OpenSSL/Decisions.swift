@@ -16,7 +16,9 @@ extension SSLContextBuilder {
             }
             return
         }
-        if hosts != nil || !policy.decisions.isDisjoint(with: [.clientHello, .presharedKey, .session]) {
+        if hosts != nil
+            || !policy.decisions.isDisjoint(with: [.clientHello, .presharedKey, .session])
+        {
             // Not looked at: an address that is not null says that ALPN is required.
             let mark = unsafe UnsafeMutableRawPointer(bitPattern: policy.alpnRequired ? 1 : 0)
             unsafe SSL_CTX_set_client_hello_cb(context, considerClientHello, mark)
