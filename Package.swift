@@ -238,7 +238,7 @@ let package = Package(
         .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: settings),
         .testTarget(
             name: "InteropTests",
-            dependencies: ["Sockets", "TLSEngine", "TLSTestKit"],
+            dependencies: ["Sockets", "TLSEngine", "TLSInspection", "TLSTestKit"],
             exclude: ["Peers"],
             swiftSettings: settings
         ),

@@ -19,6 +19,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case chain
     /// The engine as client, fed what a server says, altered.
     case client
+    /// What a server says before it starts TLS, in eleven protocols.
+    case dialogue
     /// A ClientHello, taken apart without OpenSSL.
     case hello
     /// OCSP responses and revocation lists.
@@ -42,6 +44,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try fuzzCertificate(input, materials)
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
+        case .dialogue: fuzzDialogue(input)
         case .hello: fuzzHello(input)
         case .revocation: try fuzzRevocation(input, materials)
         case .server: try fuzzEngine(.server, input, materials)
@@ -57,6 +60,7 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .certificate: try certificateSeeds(materials)
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()
+        case .dialogue: dialogueSeeds()
         case .hello: try helloSeeds(materials)
         case .revocation: try revocationSeeds(materials)
         }

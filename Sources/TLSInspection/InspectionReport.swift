@@ -86,6 +86,8 @@ extension InspectionReport {
         case notTLS = "not_tls"
         /// The connection ended during the handshake.
         case closed
+        /// The protocol in the clear did not lead to TLS.
+        case starttlsRefused = "starttls_refused"
         /// The handshake failed in another way.
         case handshakeFailed = "handshake_failed"
         /// The arguments or the files they name cannot be used.
@@ -102,7 +104,7 @@ extension InspectionReport {
         @EncodesNull public var address: String?
         /// The port that was connected to.
         public var port: Int
-        /// The protocol that TLS was started from; always nil.
+        /// The protocol that TLS was started from; nil for TLS from the first byte.
         @EncodesNull public var starttls: String?
 
         /// Makes a target.

@@ -54,8 +54,11 @@ public struct Inspector: Sendable {
     private func inspect(_ probe: Probe, settles: Bool) async -> InspectionReport {
         var observation = Observation(probe: probe)
         do throws(SocketError) {
-            let socket = try Socket(probe.socketInit(at: now))
-            await observe(socket, &observation, settles)
+            let options = probe.socketInit(at: now)
+            let socket = try Socket(
+                probe.starttls == nil ? options : options.inTheClear(for: probe.timeout)
+            )
+            await observe(socket, &observation, settles, options.tls)
             // What had to be learned is known; a failure to say goodbye changes nothing of it.
             if settles {
                 try? await socket.close()
@@ -71,23 +74,38 @@ public struct Inspector: Sendable {
     private func observe(
         _ socket: Socket,
         _ observation: inout Observation,
-        _ settles: Bool
+        _ settles: Bool,
+        _ tls: TLSSocketInit
     ) async {
+        defer {
+            observation.timings = socket.timings
+            observation.address = socket.remoteAddress
+        }
         do throws(SocketError) {
             _ = try await socket.ready
+            if let upgrade = observation.probe.upgrade {
+                do throws(DialogueFailure) {
+                    try await upgrade.ask(on: socket)
+                } catch {
+                    observation.refusal = error
+                    return
+                }
+                try await socket.startTLS(tls)
+            }
             observation.handshake = socket.report
             observation.ending = settles ? await settle(socket) : .stillOpen
             if case .failed(let error) = observation.ending, observation.isRefusal(error) {
                 observation.failure = error
             }
         } catch {
-            observation.failure = error
+            // The only signal of a connection that began in the clear is that of its time.
+            let timedOut = observation.probe.starttls != nil && error.code == .aborted
+            observation.failure =
+                timedOut && !Task.isCancelled ? SocketError(.handshakeTimedOut) : error
         }
         observation.handshake =
             observation.handshake ?? socket.report ?? observation.failure?.report
         observation.tickets = socket.report?.tickets ?? []
-        observation.timings = socket.timings
-        observation.address = socket.remoteAddress
     }
 
     /// Waits for what comes behind the handshake.
@@ -152,6 +170,8 @@ struct Observation {
     var address: SocketAddress?
     var ending: Ending?
     var failure: SocketError?
+    /// Why TLS did not begin.
+    var refusal: DialogueFailure?
 
     init(probe: Probe) { self.probe = probe }
 

@@ -23,6 +23,10 @@ extension Observation {
             (report.result, report.exit) = outcome(of: failure)
             report.error = describe(failure)
         }
+        if let refusal, let kind = probe.starttls {
+            (report.result, report.exit, report.error) = refusal.failure(kind)
+            return report
+        }
         if let handshake {
             add(handshake, to: &report, at: now)
             report.findings = findings(of: report, handshake, at: now)
@@ -47,7 +51,8 @@ extension Observation {
         return InspectionReport.Target(
             name: probe.target.address,
             address: address?.address ?? (isLiteral ? asked.address : nil),
-            port: Int(asked.port)
+            port: Int(asked.port),
+            starttls: probe.starttls?.rawValue
         )
     }
 

@@ -34,6 +34,8 @@ public struct Probe: Hashable, Sendable {
     public var versions: ClosedRange<ProtocolVersion> = .tls12 ... .tls13
     /// Which addresses of a name to use; both families by default.
     public var addressFamily: SocketAddressFamily = .any
+    /// The protocol to begin with, which is asked for TLS; nil, the default, is TLS at once.
+    public var starttls: StartTLSProtocol?
     /// Time for name resolution, TCP and TLS together; 10 s by default.
     public var timeout: Duration = .seconds(10)
 

@@ -127,7 +127,11 @@ struct DiffCommand: ToolCommand {
         _ anchors: TrustPolicy.Anchors,
         _ surroundings: ToolSurroundings
     ) async throws -> Inspected {
-        var probe = try route.probe(of: host)
+        let saved = baseline?.probe?.target ?? baseline?.scan?.target
+        var probe = try route.probe(
+            of: host,
+            beginningWith: saved?.starttls.flatMap(StartTLSProtocol.init)
+        )
         probe.anchors = anchors
         probe.servername = Probe.Servername(option: sni)
         let inspector = Inspector(now: surroundings.now)

@@ -9,6 +9,9 @@ struct RouteOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Connect to this address instead.", valueName: "addr[:port]"))
     var connect: String?
 
+    @Option(help: ArgumentHelp("Begin in the clear and ask for TLS.", valueName: "protocol"))
+    var starttls: StartTLSProtocol?
+
     @Option(help: ArgumentHelp("Time for all of a connection.", valueName: "seconds"))
     var timeout = 10.0
 
@@ -27,13 +30,17 @@ struct RouteOptions: ParsableArguments {
 
     /// The probe with the defaults that goes this way.
     ///
-    /// - Parameter host: `HOST[:PORT]`.
+    /// - Parameters:
+    ///   - host: `HOST[:PORT]`.
+    ///   - saved: The protocol to begin with where no option says so.
     /// - Returns: The probe.
     /// - Throws: `ValidationError` for a text that cannot be read.
-    func probe(of host: String) throws -> Probe {
-        let target = try address(host, defaultPort: 443)
+    func probe(of host: String, beginningWith saved: StartTLSProtocol? = nil) throws -> Probe {
+        let starttls = starttls ?? saved
+        let target = try address(host, defaultPort: starttls?.port ?? 443)
         return try Probe(target) { probe in
             probe.connect = try connect.map { try address($0, defaultPort: target.port) }
+            probe.starttls = starttls
             probe.timeout = .seconds(timeout)
             probe.addressFamily = ipv4 ? .ipv4 : ipv6 ? .ipv6 : .any
         }
@@ -171,3 +178,5 @@ struct VersionRange: ExpressibleByArgument {
 
 extension Severity: ExpressibleByArgument {}
 extension WatchOptions.ProxyForm: ExpressibleByArgument {}
+
+extension StartTLSProtocol: ExpressibleByArgument {}

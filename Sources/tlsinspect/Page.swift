@@ -28,7 +28,9 @@ struct Page {
     mutating func header(_ target: InspectionReport.Target, _ verdict: String, isGood: Bool) {
         let name = Printable.text(target.name)
         let host = target.address ?? target.name
-        let address = (host.contains(":") ? "[\(host)]" : host) + ":\(target.port)"
+        let address =
+            (host.contains(":") ? "[\(host)]" : host) + ":\(target.port)"
+            + (target.starttls.map { "/\($0)" } ?? "")
         let left = "\(name)  →  \(Printable.text(address))"
         let gap = max(2, TextReport.width - left.count - verdict.count)
         raw(
@@ -100,6 +102,7 @@ extension InspectionReport.Outcome {
         case .alert: "alert"
         case .notTLS: "not TLS"
         case .closed: "closed during the handshake"
+        case .starttlsRefused: "STARTTLS refused"
         case .handshakeFailed: "handshake failed"
         case .invalid: "invalid"
         case .internalError: "a bug"

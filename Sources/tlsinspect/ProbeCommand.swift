@@ -21,6 +21,7 @@ struct ProbeCommand: ToolCommand {
               tlsinspect probe example.com --connect 127.0.0.1:18443 --ca root.pem
               tlsinspect probe 127.0.0.1:18443 --sni example.com
               tlsinspect probe '[::1]:443' --sni - --alpn h2 --tls 1.3
+              tlsinspect probe mail.example.com --starttls smtp
               tlsinspect probe example.com --fail-on warn && echo fine
             """
     )

@@ -66,7 +66,8 @@ extension InspectionReport {
         report.target = Target(
             name: probe.target.address,
             address: nil,
-            port: Int((probe.connect ?? probe.target).port)
+            port: Int((probe.connect ?? probe.target).port),
+            starttls: probe.starttls?.rawValue
         )
         report.error = Failure(
             code: "unusable_file",

@@ -98,6 +98,7 @@ extension ScanOptions {
         connect = probe.connect
         servername = Probe.Servername(option: sni)
         self.alpn = alpn
+        starttls = probe.starttls
         addressFamily = probe.addressFamily
         timeout = probe.timeout
         self.isFast = isFast

@@ -52,6 +52,7 @@ struct TextReport {
         case .alert: report.error?.alert.map { "alert \($0.number) \($0.name)" } ?? "alert"
         case .notTLS: "not TLS"
         case .closed: "closed during the handshake"
+        case .starttlsRefused: "STARTTLS refused"
         case .handshakeFailed: "handshake failed"
         case .invalid: "invalid"
         case .internalError: "a bug"

@@ -6,7 +6,7 @@ import TLSTestKit
 import Testing
 
 /// A mail server that inherits its listening socket, and stores nothing.
-private struct EximServer: Sendable {
+struct EximServer: Sendable {
     let version: ProtocolVersion
 
     func run(

@@ -7,7 +7,7 @@ import TLSTestKit
 import Testing
 
 /// A database of its own, in a directory of its own, for the length of a closure.
-private struct PostgresServer: Sendable {
+struct PostgresServer: Sendable {
     let certificate: IssuedCertificate
 
     func run(_ body: (SocketAddress) async throws -> Void) async throws {

@@ -210,9 +210,11 @@ import Testing
                 $0.session = session
                 $0.body = SocketBody.string("question").idempotent()
             }
-            await until { began.count > 0 || client.info != nil }
-            if began.count == 0 {
-                // Not taken, so it is a connection like any other, and not to be met by the next round.
+            await until {
+                began.count > 0 || client.info?.report?.earlyData?.isAccepted == false
+            }
+            if client.info?.report?.earlyData?.isAccepted == false {
+                // A connection like any other, and not to be met by the next round.
                 var iterator = listener.makeAsyncIterator()
                 _ = try await iterator.next()
             }

@@ -29,6 +29,17 @@ struct CommandLineTests {
 
     init() throws { bench = try TestBench(now: UnixTime(seconds: TestCA.wallClock())) }
 
+    @Test("completions are an answer that knows every command", arguments: ["bash", "zsh", "fish"])
+    func completions(_ shell: String) async throws {
+        let run = try await ProcessRun.tool("--generate-completion-script", shell)
+        #expect(run.exitCode == 0)
+        #expect(run.errors == "")
+        let commands = ["probe", "matrix", "scan", "expiry", "diff", "explain", "serve", "demo"]
+        for command in commands { #expect(run.output.contains(command)) }
+        #expect(run.output.contains("starttls"))
+        #expect(run.output.contains("postgres"))
+    }
+
     /// Runs `tlsinspect probe --format json` on a server of this process.
     private func probe(
         _ options: SocketListenerInit,

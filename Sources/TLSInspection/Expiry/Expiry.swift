@@ -174,7 +174,12 @@ extension ExpiryReport {
         self.asked = asked.asked
         target =
             report.target
-            ?? .init(name: asked.probe.target.address, address: nil, port: Int(address.port))
+            ?? .init(
+                name: asked.probe.target.address,
+                address: nil,
+                port: Int(address.port),
+                starttls: asked.probe.starttls?.rawValue
+            )
         sni = report.sent?.sni
         result = report.result
         exit = report.exit == .findings ? .clean : report.exit

@@ -53,7 +53,7 @@ extension Explanation {
         1 | findings | Done, with findings, differences, or a policy that is not kept. | See the findings
         2 | usage | Wrong usage, or a file that cannot be read or used. | See standard error
         3 | noConnection | No TCP connection. | The name has no address; nobody listens; a firewall
-        4 | noHandshake | A TCP connection, and no TLS handshake. | An alert; a port of another protocol; the server hung up
+        4 | noHandshake | A TCP connection, and no TLS handshake. | An alert; STARTTLS refused; a port of another protocol; the server hung up
         5 | untrusted | A handshake, and a certificate that is not trusted or is for another name. | See the verdict
         70 | internalError | A bug of this tool. | Please report it
         """
@@ -74,6 +74,7 @@ extension Explanation {
          | alert | The server refused with an alert. | See the alert
          | not_tls | What answers does not speak TLS. | Plain HTTP; a protocol that begins TLS with STARTTLS
          | closed | The connection ended during the handshake. | A proxy that does not know the name; a limit of connections
+         | starttls_refused | The protocol in the clear did not lead to TLS. | TLS is not set up there; a port of another protocol; a limit of connections
          | handshake_failed | The handshake failed in another way. | See the message
          | invalid | The arguments or the files they name cannot be used. | See the message
          | internal_error | A bug of this tool. | Please report it

@@ -213,7 +213,8 @@ struct MatrixRun {
         let target = InspectionReport.Target(
             name: probe.target.address,
             address: reports.lazy.compactMap { $0.target?.address }.first,
-            port: Int(asked.port)
+            port: Int(asked.port),
+            starttls: probe.starttls?.rawValue
         )
         var report = MatrixReport(target: target, result: .ok, exit: .clean)
         report.columns = columns

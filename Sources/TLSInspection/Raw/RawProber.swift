@@ -9,6 +9,8 @@ struct RawRoute: Hashable, Sendable {
     var family: SocketAddressFamily = .any
     /// Time for name resolution, TCP and the answer together.
     var timeout: Duration
+    /// What to say before TLS; nil where TLS is spoken from the first byte.
+    var upgrade: StartTLS?
 }
 
 /// What came of one hello.
@@ -54,6 +56,13 @@ extension RawRoute {
         var sent: ContinuousClock.Instant?
         do throws(SocketError) {
             _ = try await socket.ready
+            if let refusal = await refusal(on: socket) {
+                return RawReply(
+                    answer: .clear(refusal),
+                    address: socket.remoteAddress,
+                    timings: socket.timings
+                )
+            }
             sent = clock.now
             let bytes = framing.records(of: hello.message(), version: hello.newest)
             try await send(bytes, framing, to: socket)
@@ -77,6 +86,16 @@ extension RawRoute {
             timings: socket.timings,
             answerTime: sent.map { clock.now - $0 }
         )
+    }
+
+    /// Asks for TLS, where that has to be asked for.
+    private func refusal(on socket: Socket) async -> DialogueFailure? {
+        do throws(DialogueFailure) {
+            try await upgrade?.ask(on: socket)
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private func send(

@@ -46,6 +46,8 @@ package enum RawAnswer: Hashable, Sendable {
     case closed
     /// Nothing came in time.
     case silence
+    /// The protocol in the clear did not lead to TLS.
+    case clear(DialogueFailure)
     /// There was no connection.
     case unconnected(SocketError)
 }

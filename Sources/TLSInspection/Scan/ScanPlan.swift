@@ -291,7 +291,10 @@ extension ScanPlan {
             choice = flight
             credit(flight, probe.hello)
         }
-        if case .silence = answer { unanswered += 1 }
+        switch answer {
+        case .silence, .clear: unanswered += 1
+        default: break
+        }
         switch probe.purpose {
         case .version(let version): versions[version] = choice != nil
         case .suites(let version, let lane):

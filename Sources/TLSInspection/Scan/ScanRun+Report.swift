@@ -44,7 +44,8 @@ extension ScanRun {
         return InspectionReport.Target(
             name: options.target.address,
             address: address?.address,
-            port: Int(asked.port)
+            port: Int(asked.port),
+            starttls: options.starttls?.rawValue
         )
     }
 
@@ -264,6 +265,7 @@ extension RawAnswer {
         case .closed: "closed"
         case .silence: "no answer"
         case .unconnected: "no connection"
+        case .clear: "no TLS"
         }
     }
 
@@ -297,6 +299,7 @@ extension RawAnswer {
             return (.notTLS, .noHandshake, failure)
         case .closed, .flight:
             return (.closed, .noHandshake, failed("closed_during_handshake", "the peer hung up"))
+        case .clear(let refusal): return refusal.failure(probe.starttls ?? .smtp)
         case .silence:
             return (.timeout, .noHandshake, failed("handshake_timed_out", "no answer in time"))
         }

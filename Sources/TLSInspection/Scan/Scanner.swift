@@ -13,6 +13,8 @@ public struct ScanOptions: Hashable, Sendable {
     public var servername: Probe.Servername = .target
     /// Application protocols to ask for, each alone.
     public var alpn = ["h2", "http/1.1"]
+    /// The protocol to begin with, which is asked for TLS; nil, the default, is TLS at once.
+    public var starttls: StartTLSProtocol?
     /// Which addresses of a name to use; both families by default.
     public var addressFamily: SocketAddressFamily = .any
     /// Time for each connection and its answer; 10 s by default, less when answers come fast.
@@ -36,6 +38,7 @@ public struct ScanOptions: Hashable, Sendable {
         Probe(target) {
             $0.connect = connect
             $0.servername = servername
+            $0.starttls = starttls
             $0.addressFamily = addressFamily
             $0.timeout = timeout
         }
@@ -89,7 +92,8 @@ struct ScanRun {
         route = RawRoute(
             address: options.connect ?? options.target,
             family: options.addressFamily,
-            timeout: options.timeout
+            timeout: options.timeout,
+            upgrade: options.probe.upgrade
         )
     }
 
@@ -139,7 +143,7 @@ struct ScanRun {
     ) async {
         let places = replies.indices.filter {
             switch replies[$0].answer {
-            case .silence, .unconnected: true
+            case .silence, .unconnected, .clear: true
             default: false
             }
         }
