@@ -82,6 +82,7 @@ struct DiffTests {
 
     private func facts(_ address: SocketAddress) async throws -> [Fact] {
         let probe = try Probe(SocketAddress("a.test", port: address.port)) {
+            $0.timeout = .seconds(60)
             $0.connect = address
             $0.anchors = try bench.anchors
         }

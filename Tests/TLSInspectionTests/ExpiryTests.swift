@@ -21,6 +21,7 @@ struct ExpiryTests {
         ExpiryTarget(
             asked: "\(name):\(address.port)",
             probe: try Probe(SocketAddress(name, port: address.port)) {
+                $0.timeout = .seconds(60)
                 $0.connect = address
                 $0.anchors = try bench.anchors
             }

@@ -29,6 +29,7 @@ struct ForeignServerTests {
             "-cert", cert, "-key", key, "-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0",
         ]) { address in
             let probe = Probe(SocketAddress("a.test", port: address.port)) {
+                $0.timeout = .seconds(60)
                 $0.connect = address
                 $0.anchors = .certificates([])
             }

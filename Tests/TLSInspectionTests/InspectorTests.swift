@@ -324,6 +324,7 @@ struct InspectorTests {
             try await readToEnd(socket)
         } _: { address in
             let probe = try Probe(SocketAddress("a.test", port: address.port)) {
+                $0.timeout = .seconds(60)
                 $0.connect = address
                 $0.anchors = try bench.anchors
             }

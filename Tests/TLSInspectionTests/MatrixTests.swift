@@ -26,6 +26,7 @@ final class MatrixTests {
         _ offers: [String] = MatrixTests.offers
     ) async throws -> MatrixReport {
         let probe = try Probe(SocketAddress("127.0.0.1", port: 0)) {
+            $0.timeout = .seconds(60)
             $0.connect = address
             $0.anchors = try bench.anchors
         }

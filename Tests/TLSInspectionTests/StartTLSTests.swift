@@ -27,6 +27,7 @@ struct StartTLSTests {
 
     private func probe(_ kind: StartTLSProtocol, _ address: SocketAddress) throws -> Probe {
         try Probe(SocketAddress("a.test", port: address.port)) {
+            $0.timeout = .seconds(60)
             $0.connect = address
             $0.anchors = try bench.anchors
             $0.starttls = kind

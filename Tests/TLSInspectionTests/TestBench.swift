@@ -103,6 +103,8 @@ struct TestBench: Sendable {
             let probe = try Probe(SocketAddress(target, port: address.port)) {
                 $0.connect = address
                 $0.anchors = try anchors
+                // The tests that only compute take both processors for seconds.
+                $0.timeout = .seconds(60)
                 try configure(&$0)
             }
             return try checked(await Inspector(now: now, failOn: failOn).run(probe))
@@ -124,7 +126,9 @@ func withServer<Result: Sendable>(
     serving handler: @escaping @Sendable (Socket) async throws -> Void = readToEnd,
     _ body: (SocketAddress) async throws -> Result
 ) async throws -> Result {
-    try await withListener(options) { listener in
+    var options = options
+    if options.limits == SocketLimits() { options.limits.handshake = .seconds(60) }
+    return try await withListener(options) { listener in
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await listener.serve(handler) }
             let result = try await body(listener.localAddress)
