@@ -87,14 +87,14 @@ struct DownstreamTests {
         }
     }
 
-    /// The program of an article that is one, not a test.
-    private static func startTLS() throws -> [Snippet] {
-        let path = "Sources/Sockets/Sockets.docc/STARTTLS.md"
-        let url = Downstream.root.appending(path: path)
-        return try Snippet.all(
-            in: String(contentsOf: url, encoding: .utf8),
-            allowsFragments: true
-        )
+    /// The programs of articles that have one, not a test.
+    private static func programs() throws -> [Snippet] {
+        try ["MutualTLS", "STARTTLS"].flatMap { name in
+            let path = "Sources/Sockets/Sockets.docc/\(name).md"
+            let url = Downstream.root.appending(path: path)
+            let text = try String(contentsOf: url, encoding: .utf8)
+            return try Snippet.all(in: text, allowsFragments: true)
+        }
     }
 
     @Test(
@@ -109,9 +109,9 @@ struct DownstreamTests {
             try? String(contentsOf: readme, encoding: .utf8),
             "there is no README.md, whose snippets this builds"
         )
-        let snippets = try Snippet.all(in: text) + Self.startTLS()
+        let snippets = try Snippet.all(in: text) + Self.programs()
         let names = Set(snippets.map(\.name))
-        #expect(names.isSuperset(of: ["echo", "client", "listener", "starttls"]))
+        #expect(names.isSuperset(of: ["echo", "client", "listener", "mutual", "starttls"]))
         #expect(names.count == snippets.count, "two snippets have one name")
         let offline = snippets.filter(\.runsOffline)
         #expect(!offline.isEmpty)
