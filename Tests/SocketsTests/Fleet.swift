@@ -41,6 +41,8 @@ final class Fleet: Sendable {
             withIntermediateDirectories: false
         )
         let program = try ProcessRun.product("FleetMember")
+        // Whoever sets variables has done so: to start a process reads them all, and not under a lock.
+        try #require(SoakGauge.isPrepared)
         var started: [Process] = []
         for number in 0..<count {
             let process = Process()
