@@ -34,8 +34,8 @@ integrations() {
 # deadlines do not run beside tests that want every core, and the package that builds a package runs
 # by itself. Every suite is in a group, or the last run takes it. The build is there already.
 #
-# FleetProcessTests start processes: where over a thousand descriptors are open, as among the tests of
-# sockets, Foundation's Process.run reads past the end of a list of them.
+# FleetProcessTests start processes: among the tests of sockets Foundation's Process.run has crashed, in a
+# copy of its own; by themselves they do not. Why is not known.
 run_suites() {
     local group skips=()
     for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FaultCatalogueTests|FuzzTests|TidyTests)\.' \
