@@ -119,7 +119,7 @@ struct CaptureReaderTests {
         writer.add(Array(good.prefix(14 + 24 + 10)))  // cut
         writer.add([])
         writer.add(
-            [UInt8](repeating: 2, count: 12) + Array(repeating: [0x81, 0, 0, 1], count: 5).joined()
+            [UInt8](repeating: 2, count: 12) + Array(repeating: [0x81, 0, 0, 1], count: 7).joined()
         )
         let summary = try inspected(writer.bytes).summary
         let expected: [PacketSkip: Int] = [

@@ -33,8 +33,9 @@ struct SegmentStream {
     /// Notes the number of the first byte, unless it is known.
     mutating func begin(at number: UInt32) { if next == nil { next = number } }
 
-    /// Forgets all that is held, but the place.
+    /// Forgets all that is held, but the place, and whether something was missing.
     mutating func forget() {
+        isOverfull = hasGap
         (history, ahead, aheadCount) = ([], [], 0)
     }
 
