@@ -195,6 +195,7 @@ struct CaptureInteropTests {
                 _ = try await run(
                     "curl",
                     "-sk",
+                    "--http1.1",
                     "-o",
                     "/dev/null",
                     "https://localhost:\(address.port)/"

@@ -117,7 +117,9 @@ struct CaptureReader {
             case .pcapng(let section) where lengthAgain != nil:
                 guard endBlock(section) else { return nil }
             case .pcapng(var section):
-                defer { if case .pcapng = layout { layout = .pcapng(section) } }
+                // Only one has the list of interfaces, so that it is not copied when it grows.
+                layout = .unknown
+                defer { layout = .pcapng(section) }
                 switch nextBlock(of: &section) {
                 case .wait: return nil
                 case .step(let step): return step
