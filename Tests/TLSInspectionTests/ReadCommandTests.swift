@@ -108,6 +108,21 @@ struct ReadCommandTests {
         #expect(try await run(capture() + [1, 0, 0, 0, 1, 0, 0, 0]).output.status == .findings)
     }
 
+    @Test("the example of the documentation is what the tool says of the capture beside it")
+    func example() async throws {
+        let docs = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../docs")
+        let file = docs.appendingPathComponent("examples/hellos.pcap")
+        let shown = try await run(Array(try Data(contentsOf: file)))
+        #expect(shown.output.status == .findings)
+        let page = try String(
+            contentsOf: docs.appendingPathComponent("tlsinspect.md"),
+            encoding: .utf8
+        )
+        let command = "$ tlsinspect read docs/examples/hellos.pcap\n"
+        #expect(page.contains(command + shown.written + "$ echo $?\n1\n"))
+    }
+
     @Test("what is compressed is refused with the way to read it")
     func compressed() async throws {
         let output = try await run([0x1f, 0x8b, 8, 0]).output
