@@ -52,6 +52,7 @@ struct DiffCommand: ToolCommand {
 
     @OptionGroup var pace: PaceOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     func validate() throws {
         guard (other == nil) != (baseline == nil) else {
@@ -65,6 +66,7 @@ struct DiffCommand: ToolCommand {
     }
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
+        let desk = try page.desk(in: surroundings)
         let anchors: TrustPolicy.Anchors
         do throws(SocketError) {
             anchors =
@@ -86,10 +88,11 @@ struct DiffCommand: ToolCommand {
             (before, after) = try await (first, second)
         }
         let report = compare(before, after)
-        return ReportWriter(options: output, surroundings: surroundings)
+        let written = ReportWriter(options: output, surroundings: surroundings)
             .output(report, report.exit) {
                 DiffText(report, output.painter(in: surroundings)).text
             }
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 
     /// What is known of one side.

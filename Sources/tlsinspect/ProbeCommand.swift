@@ -33,6 +33,7 @@ struct ProbeCommand: ToolCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     @Option(help: "Exit with 1 from this severity on.")
     var failOn: Severity = .bad
@@ -41,6 +42,7 @@ struct ProbeCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         var probe = try connection.probe(of: host)
+        let desk = try page.desk(in: surroundings)
         let report: InspectionReport
         do throws(SocketError) {
             try connection.trust.readFiles(into: &probe)
@@ -48,6 +50,7 @@ struct ProbeCommand: ToolCommand {
         } catch {
             report = .unusableFile(error, command: "probe", probe)
         }
-        return ReportWriter(options: output, surroundings: surroundings).output(report)
+        let written = ReportWriter(options: output, surroundings: surroundings).output(report)
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 }

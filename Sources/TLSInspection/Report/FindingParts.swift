@@ -1,0 +1,74 @@
+// Findings and failures with what they mean, in the words of `explain`.
+
+/// Findings and failures on pages.
+enum FindingParts {
+    /// The section of findings; nothing without any.
+    static func section(_ findings: [Finding], of what: [String?] = []) -> HTML {
+        let items = findings.enumerated().map { place, finding in
+            item(
+                finding.severity.tone,
+                finding.severity.rawValue,
+                finding.id,
+                what.indices.contains(place)
+                    ? "\(what[place] ?? ""): \(finding.text)" : finding.text,
+                Explanation.of("finding \(finding.id)")
+            )
+        }
+        return PageParts.section("Findings", "\(items)")
+    }
+
+    /// The section of a failure: what happened, when, what it means; nothing without one.
+    static func section(
+        _ error: InspectionReport.Failure?,
+        _ result: InspectionReport.Outcome
+    ) -> HTML {
+        guard let error else { return "" }
+        var rows: [(String, HTML)] = [("What", "\(error.message)")]
+        if let phase = error.phase { rows.append(("When", "\(phase.replacing("_", with: " "))")) }
+        if let hint = error.hint { rows.append(("Cure", "\(hint)")) }
+        var known = Explanation.of("result \(result.rawValue)")
+        if let alert = error.alert {
+            let sender = error.sent ? "sent by this side" : "sent by the server"
+            rows.append(("Alert", "\(alert.number) <code>\(alert.name)</code>, \(sender)"))
+            known = Explanation.of("alert \(alert.number)") + known
+        }
+        let explained = known.prefix(1).map(words)
+        let facts = PageParts.facts(rows)
+        return PageParts.section(
+            "What went wrong",
+            "\(facts)\n<div class=\"card finding bad\">\(explained)</div>"
+        )
+    }
+
+    /// A verdict on a certificate with what it means.
+    static func verdict(_ error: InspectionReport.VerificationError) -> HTML {
+        let hint: HTML = error.hint.map { "<p>\($0)</p>" } ?? ""
+        let known = Explanation.of("x509 \(error.code)").prefix(1).map(words)
+        return """
+            <div class="card finding bad"><h3>\(Tone.bad.badge("not trusted"))\
+            <code>X.509 verdict \(error.code)</code></h3><p>\(error.text)</p>\(hint)\(known)</div>
+
+            """
+    }
+
+    private static func item(
+        _ tone: Tone,
+        _ severity: String,
+        _ id: String,
+        _ text: String,
+        _ known: [Explanation]
+    ) -> HTML {
+        """
+        <div class="card finding \(tone.rawValue)"><h3>\(tone.badge(severity))\
+        <code>\(id)</code></h3><p>\(text)</p>\(known.prefix(1).map(words))</div>
+
+        """
+    }
+
+    private static func words(_ known: Explanation) -> HTML {
+        let often: HTML =
+            known.causes.isEmpty
+            ? "" : " Often: \(known.causes.joined(separator: "; "))."
+        return "<p class=\"dim\">\(known.meaning)\(often)</p>"
+    }
+}
