@@ -40,6 +40,30 @@ enum FindingParts {
         )
     }
 
+    /// One failure of many: whom it is about, what happened, what it means.
+    static func failure(
+        _ name: String,
+        _ error: InspectionReport.Failure,
+        _ result: InspectionReport.Outcome
+    ) -> HTML {
+        let known =
+            error.alert.map { Explanation.of("alert \($0.number)") }
+            ?? Explanation.of("result \(result.rawValue)")
+        return item(.bad, result.words, name, error.message, known)
+    }
+
+    /// The alerts of the server with what they mean, each once.
+    static func alerts(_ alerts: [InspectionReport.AlertReport]) -> HTML {
+        let numbers = Set(alerts.map(\.number)).sorted()
+        let items = numbers.compactMap { number in
+            alerts.first { $0.number == number }.map { alert in
+                let known = Explanation.of("alert \(number)")
+                return item(.warn, "alert \(number)", alert.name, "", known)
+            }
+        }
+        return "\(items)"
+    }
+
     /// A verdict on a certificate with what it means.
     static func verdict(_ error: InspectionReport.VerificationError) -> HTML {
         let hint: HTML = error.hint.map { "<p>\($0)</p>" } ?? ""
@@ -60,15 +84,23 @@ enum FindingParts {
     ) -> HTML {
         """
         <div class="card finding \(tone.rawValue)"><h3>\(tone.badge(severity))\
-        <code>\(id)</code></h3><p>\(text)</p>\(known.prefix(1).map(words))</div>
+        <code>\(id)</code></h3>\(text.isEmpty ? "" : "<p>\(text)</p>" as HTML)\(known.prefix(1).map(words))</div>
 
         """
     }
 
     private static func words(_ known: Explanation) -> HTML {
-        let often: HTML =
-            known.causes.isEmpty
-            ? "" : " Often: \(known.causes.joined(separator: "; "))."
-        return "<p class=\"dim\">\(known.meaning)\(often)</p>"
+        let causes = known.causes.joined(separator: "; ")
+        let often: HTML = causes.isEmpty ? "" : " Often: \(marked(causes))."
+        return "<p class=\"dim\">\(marked(known.meaning))\(often)</p>"
+    }
+
+    /// A text in which what stands in backticks is code.
+    private static func marked(_ text: String) -> HTML {
+        let parts = text.split(separator: "`", omittingEmptySubsequences: false)
+        let pieces = parts.enumerated().map { place, part -> HTML in
+            place % 2 == 0 ? "\(part)" : "<code>\(part)</code>"
+        }
+        return "\(pieces)"
     }
 }

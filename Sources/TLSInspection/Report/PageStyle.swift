@@ -69,15 +69,21 @@ package enum PageStyle {
         .two { display: grid; gap: .6rem } .two > *, .two > * + * { min-width: 0 }
         .two > .card, .two > dl + .card { margin: 0 }
         @media (min-width: 56rem) { .two { grid-template-columns: 1fr 1fr } }
-        .scroll { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
+        .scroll { overflow-x: auto; background: linear-gradient(to right, var(--card), var(--card))
+          left / 2rem 100% no-repeat local, linear-gradient(to left, var(--card), var(--card)) right /
+          2rem 100% no-repeat local, linear-gradient(to left, var(--line), var(--card)) right /
+          .8rem 100% no-repeat scroll var(--card); border: 1px solid var(--line);
           border-radius: .6rem } .scroll:focus-visible, summary:focus-visible {
           outline: 2px solid var(--link) }
         table { border-collapse: collapse; width: 100%; font-size: .95rem }
-        th, td { padding: .45rem .7rem; text-align: left; vertical-align: middle;
+        th, td { padding: .45rem .55rem; text-align: left; vertical-align: middle;
           white-space: nowrap } th { font-weight: 600 } thead th { color: var(--dim);
           font-weight: 400; font-size: .875rem } tbody tr { border-top: 1px solid var(--line) }
-        th:first-child { padding-left: .9rem } td.wrap { white-space: normal; min-width: 14rem }
-        .cell { display: inline-block; min-width: 4.5rem; padding: .1rem .6rem; color: var(--tone);
+        th:first-child { padding-left: .9rem }
+        tbody th { position: sticky; left: 0; background: var(--card); max-width: 11rem;
+          white-space: normal; overflow-wrap: break-word }
+        @media (min-width: 40rem) { tbody th { max-width: none; white-space: nowrap } } td.wrap { white-space: normal; min-width: 14rem }
+        .cell { display: inline-block; min-width: 4rem; padding: .1rem .6rem; color: var(--tone);
           background: var(--soft); border-left: .2rem solid var(--edge); border-radius: .25rem }
         .letter { display: inline-block; min-width: 1.55em; margin-right: .45em; padding: 0 .3em;
           border-radius: .3em; color: #fff; background: #57606a; font-weight: 700;
@@ -89,6 +95,7 @@ package enum PageStyle {
         del { color: var(--bad); text-decoration: none } ins { color: var(--ok);
           text-decoration: none } .values { margin: 0; padding: 0; list-style: none }
         .values li { overflow-wrap: anywhere }
+        .finding > .values { columns: 24rem }
         """
 
     private static let pictures: HTML = """

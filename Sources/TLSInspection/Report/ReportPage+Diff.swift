@@ -65,7 +65,7 @@ private enum DiffParts {
     }
 
     private static func list(_ values: [String], _ label: String, _ element: HTML) -> HTML {
-        let sign = element == "del" ? "− " : element == "ins" ? "+ " : ""
+        let sign = element == "del" ? "−\u{a0}" : element == "ins" ? "+\u{a0}" : ""
         let rows = values.map { value -> HTML in
             element.isEmpty
                 ? "<li>\(value)</li>" : "<li><\(element)>\(sign)\(value)</\(element)></li>"

@@ -13,7 +13,7 @@ extension ReportPage {
         let parts = ExpiryParts(summary.targets, limits)
         let count = summary.targets.count
         let findings = summary.targets.flatMap { report in
-            report.findings.map { (report.asked, $0) }
+            report.findings.map { (parts.name(report), $0) }
         }.sorted { $0.1.severity > $1.1.severity }
         self.init(
             Contents(
@@ -24,6 +24,7 @@ extension ReportPage {
                 exit: summary.exit,
                 sections: [
                     PageParts.section("Days left", parts.table),
+                    PageParts.section("Failures", parts.failures),
                     FindingParts.section(findings.map(\.1), of: findings.map(\.0)),
                 ]
             ),
@@ -57,10 +58,7 @@ private struct ExpiryParts {
                 ?? "no servername"
             let who: HTML = "\(report.asked) <small>\(servername)</small>"
             guard let first = report.first else {
-                return [
-                    who, Tone.bad.badge(report.result.words), "", "",
-                    "\(PictureText.fitted(report.error?.message ?? "", 500, size: 10))", "",
-                ]
+                return [who, Tone.bad.badge(report.result.words), "", "", "", ""]
             }
             let tone = tone(report)
             return [
@@ -75,6 +73,24 @@ private struct ExpiryParts {
             ["Server", "Verdict", "Left", "Ends", "Ends first", "Verified until"],
             rows
         )
+    }
+
+    /// What failed, each with what it means.
+    var failures: HTML {
+        let items = reports.compactMap { report in
+            report.error.map { FindingParts.failure(name(report), $0, report.result) }
+        }
+        return "\(items)"
+    }
+
+    /// The server and its name, where that is another one.
+    func name(_ report: ExpiryReport) -> String {
+        [report.asked, servername(report)].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    private func servername(_ report: ExpiryReport) -> String {
+        guard let sni = report.sni else { return "no servername" }
+        return sni == report.target.name ? "" : "as \(sni)"
     }
 
     private func words(_ report: ExpiryReport, _ first: ExpiryReport.Entry) -> String {

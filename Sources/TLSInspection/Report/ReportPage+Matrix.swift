@@ -24,6 +24,10 @@ extension ReportPage {
                     FindingParts.section(report.error, report.result),
                     PageParts.section("Servername and protocol", parts.table),
                     PageParts.section("What it comes to", PageParts.facts(parts.conclusions)),
+                    PageParts.section(
+                        "Alerts",
+                        FindingParts.alerts(report.rows.flatMap(\.cells).compactMap(\.alert))
+                    ),
                     FindingParts.section(report.findings),
                     PageParts.section("Certificates", parts.certificates),
                 ]
@@ -84,7 +88,7 @@ private struct MatrixParts {
         let tone: Tone
         let words: String
         if let alert = cell.alert {
-            (tone, words) = (.warn, "alert \(alert.number) \(alert.name)")
+            (tone, words) = (.warn, "alert \(alert.number)")
         } else if cell.imposed {
             (tone, words) = (.bad, "\(cell.chosen ?? "its own") imposed")
         } else if cell.result.isHandshake {

@@ -38,8 +38,12 @@ extension Severity {
 extension ExitStatus {
     /// The tone of a run that ended so.
     func tone(_ findings: [Finding]) -> Tone {
-        guard self == .clean else { return self == .findings ? .warn : .bad }
-        return findings.contains { $0.severity >= .warn } ? .warn : .ok
+        guard self == .clean || self == .findings else { return .bad }
+        switch findings.map(\.severity).max() {
+        case .bad: return .bad
+        case .warn: return .warn
+        case .note, .info, nil: return self == .clean ? .ok : .warn
+        }
     }
 }
 
