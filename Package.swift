@@ -232,6 +232,14 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "BrowserTests",
+            dependencies: [
+                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
+            ],
+            exclude: ["browser.py"],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "TLSTestServersTests",
             dependencies: [
                 "TLSTestServers", "tlscerts", "Tooling", "ToolFixtures", "Sockets", "TLSEngine",

@@ -1,7 +1,9 @@
 """Shows pages in headless Chromium and tells what it made of them.
 
-One JSON object on standard input: {"pages": [{"url", "width", "height", "dark", "screenshot", "whole"}]}, of
-which all but "url" may be left out; one JSON array on standard output, an object a page:
+    python3 browser.py PAGES.json
+
+The file is {"pages": [{"url", "width", "height", "scale", "dark", "media", "ask", "screenshot", "whole", "most"}]},
+of which all but "url" may be left out; one JSON array comes on standard output, an object a page:
   text        what can be read on it
   width       how wide its contents are, and "room" how wide the window is
   wider       elements that stick out at the right, but for those in boxes that scroll
@@ -58,6 +60,7 @@ class Browser:
             os.dup2(say, 4)
 
         environment = dict(os.environ, HOME=self.folder, XDG_CONFIG_HOME=self.folder)
+        environment.pop("LD_PRELOAD", None)
         self.process = subprocess.Popen(
             arguments, preexec_fn=put, close_fds=False, env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -172,7 +175,8 @@ def main():
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if not program:
         sys.exit("there is no chromium")
-    wanted = json.load(sys.stdin)["pages"]
+    with open(sys.argv[1]) as file:
+        wanted = json.load(file)["pages"]
     browser = Browser(program)
     try:
         json.dump([browser.show(page) for page in wanted], sys.stdout)
