@@ -22,6 +22,7 @@ struct DiffCommand: ToolCommand {
               tlsinspect diff www1.test www2.test --ignore leaf,chain
               tlsinspect scan www.test --format json > golden.json
               tlsinspect diff www.test --baseline golden.json
+              tlsinspect diff www1.test www2.test --report diff.html
             """
     )
 

@@ -27,6 +27,7 @@ struct ExpiryCommand: ToolCommand {
               tlsinspect expiry --file hosts.txt --format nagios
               tlsinspect expiry --file hosts.txt --format prometheus > tls.prom
               tlsinspect expiry --file hosts.txt --format jsonl --jobs 64
+              tlsinspect expiry --file hosts.txt --report expiry.html
             """
     )
 

@@ -20,6 +20,7 @@ struct MatrixCommand: ToolCommand {
               tlsinspect matrix example.com
               tlsinspect matrix 192.0.2.7:8443 --sni a.test,b.test,-
               tlsinspect matrix a.test --sni a.test,- --alpn 'h2,http/1.1,?,-'
+              tlsinspect matrix a.test --report matrix.html
             """
     )
 

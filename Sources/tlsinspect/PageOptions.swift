@@ -6,7 +6,10 @@ import Tooling
 
 /// Whether a report is also written as a page.
 struct PageOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Also write the report as a page of HTML.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Also write the report as a page of HTML.", valueName: "file"),
+        completion: .file(extensions: ["html"])
+    )
     var report: String?
 
     func validate() throws {

@@ -23,6 +23,7 @@ struct ProbeCommand: ToolCommand {
               tlsinspect probe '[::1]:443' --sni - --alpn h2 --tls 1.3
               tlsinspect probe mail.example.com --starttls smtp
               tlsinspect probe example.com --fail-on warn && echo fine
+              tlsinspect probe example.com --report page.html
             """
     )
 

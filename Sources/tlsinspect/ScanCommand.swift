@@ -23,6 +23,7 @@ struct ScanCommand: ToolCommand {
               tlsinspect scan example.com --policy ours.json --format json
               tlsinspect scan example.com --connect 192.0.2.7 --jobs 4 --rate 10
               tlsinspect scan example.com --fast
+              tlsinspect scan example.com --report scan.html
             """
     )
 

@@ -3,7 +3,7 @@
 
 /// The sheet of style.
 package enum PageStyle {
-    /// The sheet. It holds no `</`, and the policy of a page is its digest.
+    /// The whole sheet, which holds no `</`; the policy of a page names its digest.
     package static let sheet: HTML = "\n\(colors)\n\(text)\n\(boxes)\n\(pictures)\n\(paper)\n"
 
     private static let colors: HTML = """
