@@ -61,7 +61,8 @@ struct ReportRenderingTests {
         asking ask: String = "null"
     ) async throws -> [Browser.Shown] {
         let file = directory.path + "/page.html"
-        let output = await run(arguments + ["--report", file])
+        let patience = arguments == ["demo"] ? [] : ["--timeout", "60"]
+        let output = await run(arguments + patience + ["--report", file])
         #expect(output.status != .usage, "\(output.errors)")
         let url = "file://" + file
         let shown = try await Browser.showEverywhere(url, asking: ask)

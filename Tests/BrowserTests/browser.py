@@ -146,7 +146,8 @@ class Browser:
                 height = min(int(size["height"]), page.get("most", 16000))
                 ask("Emulation.setDeviceMetricsOverride", width=width, height=height,
                     deviceScaleFactor=page.get("scale", 1), mobile=width < 600)
-            image = ask("Page.captureScreenshot", format="png")["data"]
+            image = ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip={
+                "x": 0, "y": 0, "width": width, "height": height, "scale": 1})["data"]
             with open(page["screenshot"], "wb") as file:
                 file.write(base64.b64decode(image))
         sent = [e["params"] for e in self.events if e.get("sessionId") == session

@@ -35,7 +35,7 @@ struct ReportCommandTests {
         let path = directory.path
         let root = try bench.root.identity.write(to: path).root
         try await withServer(try bench.listener(TestBench.lasting)) { address in
-            var arguments = [command, "\(address)", "--sni", "a.test"]
+            var arguments = [command, "\(address)", "--sni", "a.test", "--timeout", "60"]
             if command == "diff" { arguments.insert("\(address)", at: 2) }
             if command != "scan" { arguments += ["--ca", root] }
             for format in ["text", "json"] {
@@ -75,7 +75,7 @@ struct ReportCommandTests {
             #expect(page.contains("No TCP connection."))
         }
         try await withServer(try bench.listener { $0.alpn = ["only"] }) { address in
-            let output = await run(["probe", "\(address)", "--report", file])
+            let output = await run(["probe", "\(address)", "--timeout", "60", "--report", file])
             #expect(output.status == .noHandshake)
             let page = try text(file)
             #expect(page.contains("alert 120 no_application_protocol"))
@@ -159,7 +159,8 @@ struct ReportCommandTests {
                 try await readToEnd(socket)
             } _: { address in
                 let output = await run([
-                    "probe", "\(address)", "--format", format, "--report", folder + "/page.html",
+                    "probe", "\(address)", "--timeout", "60", "--format", format, "--report",
+                    folder + "/page.html",
                 ])
                 #expect(output.status == .usage)
                 #expect(output.text.contains("TLS_AES_256_GCM_SHA384"))

@@ -10,7 +10,7 @@ struct ChainPicture {
     private enum Way: String { case across, down }
 
     private static let box = (width: 254.0, height: 152.0)
-    private static let gap = (across: 62.0, down: 40.0)
+    private static let gap = (across: 68.0, down: 40.0)
     private static let inset = 16.0
     /// Boxes that fit beside each other.
     private static let mostAcross = 3

@@ -56,8 +56,10 @@ package enum PageStyle {
           .card + .scroll, .scroll + dl, dl + .scroll { margin-top: .6rem }
         dl div, ol li { display: flex; gap: .1rem 1rem; padding: .35rem 0 } dl div { flex-wrap: wrap }
         dl div + div, ol li + li { border-top: 1px solid var(--line) }
-        dt { flex: 0 0 7.5rem; color: var(--dim) }
+        dt { flex: 0 0 9rem; color: var(--dim) }
         dd { flex: 1 1 11rem; margin: 0; min-width: 0; overflow-wrap: anywhere }
+        @media (max-width: 32rem) { dt { flex-basis: 6rem } dt, dd { font-size: .95rem }
+          dl div { column-gap: .6rem } }
         ol li span { min-width: 0; overflow-wrap: anywhere } ol li code { color: var(--dim) }
         .grease span { color: var(--dim); font-style: italic }
         .chips { display: flex; flex-wrap: wrap; gap: .3rem; margin: 0; padding: 0;
@@ -120,6 +122,8 @@ package enum PageStyle {
     private static let paper: HTML = """
         @media print { body { max-width: none; padding: 0; background: #fff; font-size: .85rem }
           * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
+          .two { grid-template-columns: 1fr 1fr } .down, .time { max-width: 19rem }
+          dt { flex-basis: 6rem }
           .card, dl, tr, svg, li { break-inside: avoid } h2 { break-after: avoid }
           .scroll { overflow: visible } th, td { white-space: normal; overflow-wrap: anywhere } }
         """
