@@ -70,6 +70,16 @@ struct ReportRenderingTests {
         return shown
     }
 
+    /// An address where nobody listens any more.
+    private func unusedAddress() async throws -> String {
+        let listener = try SocketListener(
+            SocketListenerInit(local: SocketAddress("127.0.0.1", port: 0))
+        )
+        let address = "\(listener.localAddress)"
+        await listener.close()
+        return address
+    }
+
     /// Runs a server with a certificate of an authority whose root is in a file.
     private func withServer(
         _ recipe: CertificateRecipe,
@@ -128,8 +138,7 @@ struct ReportRenderingTests {
             let least = try #require(page.result?.array)
             #expect(try #require(least[0].number) >= 4.5, "\(least[1])")
         }
-        let address = "127.0.0.1:9"
-        for page in try await show(["probe", address], asking: leastContrast) {
+        for page in try await show(["probe", try await unusedAddress()], asking: leastContrast) {
             let least = try #require(page.result?.array)
             #expect(try #require(least[0].number) >= 4.5, "\(least[1])")
         }
@@ -193,7 +202,7 @@ struct ReportRenderingTests {
             #expect(scan.allSatisfy { $0.text.contains("TLS 1.3 spoken") })
             #expect(scan.allSatisfy { $0.text.contains("against modern") })
             let hosts = directory.path + "/hosts"
-            try "\(address) a.test\n\(address) b.test\n127.0.0.1:9 c.test\n"
+            try "\(address) a.test\n\(address) b.test\n\(try await unusedAddress()) c.test\n"
                 .write(toFile: hosts, atomically: true, encoding: .utf8)
             let expiry = try await show(["expiry", "--file", hosts, "--ca", root])
             #expect(expiry.allSatisfy { $0.text.contains("wrong name") })
@@ -202,7 +211,7 @@ struct ReportRenderingTests {
             ])
             #expect(diff.allSatisfy { $0.text.contains("leaf.sha256") })
         }
-        let refused = try await show(["probe", "127.0.0.1:9"])
+        let refused = try await show(["probe", try await unusedAddress()])
         #expect(refused.allSatisfy { $0.text.contains("Nobody listens on that port.") })
     }
 

@@ -217,7 +217,7 @@ struct ReportPageTests {
         scan.error = probe.error
         check(ReportPage(scan, origin))
 
-        let asked = ExpiryTarget(asked: hostile, probe: Probe(SocketAddress("a.test", port: 1)))
+        let asked = ExpiryTarget(asked: hostile, probe: Probe(SocketAddress("a.test", port: 0)))
         let expiry = ExpirySummary([
             ExpiryReport(probe, asked, ExpiryLimits(), Inspector(now: testTime))
         ])
@@ -240,7 +240,7 @@ struct ReportPageTests {
     @Test("every way to fail has a page that says so", arguments: InspectionReport.Outcome.allCases)
     func failures(_ outcome: InspectionReport.Outcome) {
         var report = InspectionReport(command: "probe", result: outcome, exit: .noHandshake)
-        report.target = .init(name: "a.test", address: "127.0.0.1", port: 443)
+        report.target = .init(name: "a.test", address: "127.0.0.1", port: 0)
         report.error = .init(
             code: "x",
             phase: "server_hello",
