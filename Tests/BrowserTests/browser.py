@@ -2,8 +2,8 @@
 
     python3 browser.py PAGES.json
 
-The file is {"pages": [{"url", "width", "height", "scale", "dark", "media", "ask", "screenshot", "whole", "most"}]},
-of which all but "url" may be left out; one JSON array comes on standard output, an object a page:
+The file is {"deadline": SECONDS, "pages": [{"url", "width", "height", "scale", "dark", "media", "ask", "screenshot",
+"whole", "most"}]}, of which all but "url" may be left out; one JSON array comes on standard output, an object a page:
   text        what can be read on it
   width       how wide its contents are, and "room" how wide the window is
   wider       elements that stick out at the right, but for those in boxes that scroll
@@ -21,6 +21,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -160,10 +161,12 @@ class Browser:
         return result
 
     def close(self):
+        signal.alarm(15)
         try:
             self.call("Browser.close")
         except (EOFError, OSError, RuntimeError):
             pass
+        signal.alarm(0)
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
@@ -177,10 +180,18 @@ def main():
     if not program:
         sys.exit("there is no chromium")
     with open(sys.argv[1]) as file:
-        wanted = json.load(file)["pages"]
+        wanted = json.load(file)
+
+    def late(number, frame):
+        raise TimeoutError("the browser does not get on")
+
+    # Whoever started this may have blocked it. A TimeoutError is an OSError, which closing expects.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(wanted.get("deadline", 150))
     browser = Browser(program)
     try:
-        json.dump([browser.show(page) for page in wanted], sys.stdout)
+        json.dump([browser.show(page) for page in wanted["pages"]], sys.stdout)
     finally:
         browser.close()
 

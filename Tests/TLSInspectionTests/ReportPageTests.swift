@@ -150,7 +150,7 @@ struct ReportPageTests {
         for part in [
             "<h1>a.test</h1>", "✓ for a.test", "trusted, by the given roots", "signed by",
             "root, not sent", "90 days left", "TLS_AES_256_GCM_SHA384", "ClientHello",
-            "ServerHello to Finished", "No OCSP response came along.", "BEGIN CERTIFICATE",
+            "ServerHello to Finished", "No OCSP response came along.", "END CERTIFICATE",
             "class=\"across\"", "class=\"down\"", "tlsinspect 1", "Done, and nothing weighs",
         ] {
             #expect(page.text.contains(part), "lacks \(part)")
