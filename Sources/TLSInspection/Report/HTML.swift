@@ -18,6 +18,11 @@ package struct HTML: Hashable, Sendable, ExpressibleByStringInterpolation {
 
     /// Escapes a text.
     package init(escaping value: some StringProtocol) {
+        // Most of what is told is plain.
+        guard value.utf8.contains(where: HTML.isSpecial) else {
+            text = String(value)
+            return
+        }
         text = ""
         for character in Printable.text(String(value)).unicodeScalars {
             switch character {
@@ -28,6 +33,14 @@ package struct HTML: Hashable, Sendable, ExpressibleByStringInterpolation {
             case "'": text += "&#39;"
             default: text.unicodeScalars.append(character)
             }
+        }
+    }
+
+    /// Whether a byte has to be looked at: markup, a control character, or part of a longer one.
+    private static func isSpecial(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x22, 0x26, 0x27, 0x3c, 0x3e: true
+        default: byte < 0x20 || byte >= 0x7f
         }
     }
 
