@@ -103,7 +103,8 @@ struct ExpiryCommand: ToolCommand {
         let formats = ExpiryFormats(reports: reports, limits: limits)
         let summary = ExpirySummary(reports)
         let written = written(formats, summary, surroundings)
-        return desk.publish(written) { ReportPage(summary, limits, $0) }
+        let failure = format == .nagios ? NagiosStatus.unknown.exit : .usage
+        return desk.publish(written, failure: failure) { ReportPage(summary, limits, $0) }
     }
 
     private func written(

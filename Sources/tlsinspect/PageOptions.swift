@@ -41,13 +41,15 @@ struct PageDesk {
     ///
     /// - Parameters:
     ///   - output: The output.
+    ///   - failure: The exit code when the page cannot be written any more.
     ///   - page: Makes the page.
-    /// - Returns: The output, which becomes wrong usage when the page cannot be written any more.
+    /// - Returns: The output, also when the page cannot be written.
     func publish(
         _ output: ToolOutput,
+        failure: ExitStatus = .usage,
         _ page: (ReportPage.Origin) -> ReportPage
     ) -> ToolOutput {
-        guard let file, output.status != .usage else { return output }
+        guard let file else { return output }
         let words = ["tlsinspect"] + surroundings.arguments
         let origin = ReportPage.Origin(
             command: words.map(PageDesk.quoted).joined(separator: " "),
@@ -61,7 +63,7 @@ struct PageDesk {
             // The result is known and told all the same.
             var output = output
             output.errors += "tlsinspect: \(Printable.text("\(error)"))\n"
-            output.status = .usage
+            output.status = failure
             return output
         }
     }

@@ -52,6 +52,8 @@ struct ProbeCommand: ToolCommand {
             report = .unusableFile(error, command: "probe", probe)
         }
         let written = ReportWriter(options: output, surroundings: surroundings).output(report)
+        // Nothing was inspected, so there is nothing to show.
+        guard report.result != .invalid else { return written }
         return desk.publish(written) { ReportPage(report, $0) }
     }
 }

@@ -84,6 +84,35 @@ struct ReportCommandTests {
         }
     }
 
+    @Test("a monitor's exit codes are its own, also with a page that cannot be written any more")
+    func monitors() async throws {
+        let directory = try TemporaryDirectory()
+        let folder = directory.path + "/folder"
+        try FileManager.default.createDirectory(
+            atPath: folder,
+            withIntermediateDirectories: false
+        )
+        let arguments = [
+            "expiry", "\(try unusedAddress())", "--format", "nagios", "--report",
+            folder + "/page.html",
+        ]
+        let output = await run(arguments)
+        #expect(output.status.rawValue == NagiosStatus.critical.rawValue)
+        #expect(output.text.hasPrefix("TLS CRITICAL"))
+        #expect(try text(folder + "/page.html").contains("connection refused"))
+        try await withServer(try bench.listener(TestBench.lasting)) { socket in
+            try FileManager.default.removeItem(atPath: folder)
+            try await readToEnd(socket)
+        } _: { address in
+            let output = await run(
+                ["expiry", "\(address)", "--timeout", "60"] + arguments.dropFirst(2)
+            )
+            #expect(output.status.rawValue == NagiosStatus.unknown.rawValue)
+            #expect(output.text.hasPrefix("TLS "))
+            #expect(output.errors.contains("page.html cannot be written"))
+        }
+    }
+
     @Test("the demonstration has a page")
     func demonstration() async throws {
         let directory = try TemporaryDirectory()

@@ -2,15 +2,31 @@
 
 /// Findings and failures on pages.
 enum FindingParts {
-    /// The section of findings; nothing without any.
-    static func section(_ findings: [Finding], of what: [String?] = []) -> HTML {
-        let items = findings.enumerated().map { place, finding in
+    /// The section of findings, those of one kind together; nothing without any.
+    ///
+    /// - Parameters:
+    ///   - findings: The findings, heaviest first.
+    ///   - names: Whom each is about, where they are about several.
+    /// - Returns: The section.
+    static func section(_ findings: [Finding], of names: [String] = []) -> HTML {
+        var kinds: [(finding: Finding, texts: [String])] = []
+        for (place, finding) in findings.enumerated() {
+            let text = names.isEmpty ? finding.text : "\(names[place]): \(finding.text)"
+            let kind = kinds.firstIndex {
+                $0.finding.id == finding.id && $0.finding.severity == finding.severity
+            }
+            if let kind {
+                kinds[kind].texts.append(text)
+            } else {
+                kinds.append((finding, [text]))
+            }
+        }
+        let items = kinds.map { finding, texts in
             item(
                 finding.severity.tone,
                 finding.severity.rawValue,
                 finding.id,
-                what.indices.contains(place)
-                    ? "\(what[place] ?? ""): \(finding.text)" : finding.text,
+                texts,
                 Explanation.of("finding \(finding.id)")
             )
         }
@@ -49,7 +65,7 @@ enum FindingParts {
         let known =
             error.alert.map { Explanation.of("alert \($0.number)") }
             ?? Explanation.of("result \(result.rawValue)")
-        return item(.bad, result.words, name, error.message, known)
+        return item(.bad, result.words, name, [error.message], known)
     }
 
     /// The alerts of the server with what they mean, each once.
@@ -58,7 +74,7 @@ enum FindingParts {
         let items = numbers.compactMap { number in
             alerts.first { $0.number == number }.map { alert in
                 let known = Explanation.of("alert \(number)")
-                return item(.warn, "alert \(number)", alert.name, "", known)
+                return item(.warn, "alert \(number)", alert.name, [], known)
             }
         }
         return "\(items)"
@@ -79,14 +95,21 @@ enum FindingParts {
         _ tone: Tone,
         _ severity: String,
         _ id: String,
-        _ text: String,
+        _ texts: [String],
         _ known: [Explanation]
     ) -> HTML {
-        """
-        <div class="card finding \(tone.rawValue)"><h3>\(tone.badge(severity))\
-        <code>\(id)</code></h3>\(text.isEmpty ? "" : "<p>\(text)</p>" as HTML)\(known.prefix(1).map(words))</div>
+        let lines = texts.map { text -> HTML in texts.count == 1 ? "\(text)" : "<li>\(text)</li>" }
+        let told: HTML =
+            switch texts.count {
+            case 0: ""
+            case 1: "<p>\(lines)</p>"
+            default: "<ul class=\"values\">\(lines)</ul>"
+            }
+        return """
+            <div class="card finding \(tone.rawValue)"><h3>\(tone.badge(severity))\
+            <code>\(id)</code></h3>\(told)\(known.prefix(1).map(words))</div>
 
-        """
+            """
     }
 
     private static func words(_ known: Explanation) -> HTML {

@@ -72,10 +72,9 @@ private struct ScanParts {
         guard !policy.violations.isEmpty else {
             return "<div class=\"card\">\(Tone.ok.badge("keeps to \(policy.name)"))</div>"
         }
-        let rows = policy.violations.map { violation -> HTML in "<li>\(violation)</li>" }
         return """
             <div class="card finding bad"><h3>\(Tone.bad.badge("not \(policy.name)"))</h3>
-            <ul class="values">\(rows)</ul></div>
+            \(PageParts.chips(policy.violations))</div>
             """
     }
 
