@@ -34,7 +34,10 @@ struct HTMLTests {
 
     @Test(
         "coordinates have a tenth at most",
-        arguments: [(1.0, "1"), (0.25, "0.3"), (-2.04, "-2"), (10.55, "10.6"), (0, "0")]
+        arguments: [
+            (1.0, "1"), (0.25, "0.3"), (-2.04, "-2"), (10.55, "10.6"), (0, "0"), (.nan, "0"),
+            (.infinity, "0"), (-1e300, "0"),
+        ]
     )
     func coordinates(_ number: Double, _ text: String) {
         let markup: HTML = "\(number)"

@@ -87,9 +87,9 @@ package struct HTML: Hashable, Sendable, ExpressibleByStringInterpolation {
         /// Adds a number.
         package mutating func appendInterpolation(_ number: Int) { text += "\(number)" }
 
-        /// Adds a coordinate of a picture, to a tenth.
+        /// Adds a coordinate of a picture, to a tenth; 0 for what no picture has.
         package mutating func appendInterpolation(_ number: Double) {
-            let tenths = Int((number * 10).rounded())
+            let tenths = abs(number) < 1e9 ? Int((number * 10).rounded()) : 0
             text += tenths % 10 == 0 ? "\(tenths / 10)" : "\(Double(tenths) / 10)"
         }
     }
