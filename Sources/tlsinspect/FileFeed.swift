@@ -4,6 +4,7 @@
 import Foundation
 import Glibc
 import Synchronization
+import TLSInspection
 import Tooling
 
 /// What is read of a file.
