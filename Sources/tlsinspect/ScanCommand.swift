@@ -102,7 +102,9 @@ extension ScanOptions {
         addressFamily = probe.addressFamily
         timeout = probe.timeout
         self.isFast = isFast
-        jobs = pace.jobs ?? (isFast ? 64 : jobs)
+        jobs = pace.jobs ?? (isFast ? 384 : jobs)
+        // A rate that was asked for is kept from the start.
+        if pace.rate != nil { burst = jobs }
         rate = pace.rate(usual: isFast ? nil : rate)
     }
 }
