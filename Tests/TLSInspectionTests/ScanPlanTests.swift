@@ -19,7 +19,9 @@ struct PaperServer: Sendable, CustomTestStringConvertible {
     ]
     /// Whether it chooses by its own order.
     var decides = false
-    /// What a polite scan may open. Where the server decides, no answer tells of groups and signatures on the side.
+    /// What a polite scan may open.
+    ///
+    /// Where the server decides, no answer tells of groups and signatures on the side.
     var mostConnections: Int { decides && suites[.tls12, default: []].count >= 30 ? 85 : 70 }
 
     /// What it says to a hello.

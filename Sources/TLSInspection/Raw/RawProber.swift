@@ -84,23 +84,21 @@ extension RawRoute {
     ///
     /// It waits for its hello as long as another one may wait for an answer.
     func open() -> RawLine {
-        RawLine(
-            opening: Task {
-                let options = SocketInit(type: .tcp, remote: address) {
-                    $0.addressFamily = family
-                    $0.connectionTimeout = timeout
-                    $0.limits.connectAttempt = timeout
-                    $0.noDelay = true
-                    $0.signal = .timeout(timeout * 2)
-                }
-                do throws(SocketError) {
-                    return await prepare(try Socket(options))
-                } catch {
-                    return .failed(RawReply(answer: .unconnected(error)))
-                }
-            },
-            route: self
-        )
+        let options = SocketInit(type: .tcp, remote: address) {
+            $0.addressFamily = family
+            $0.connectionTimeout = timeout
+            $0.limits.connectAttempt = timeout
+            $0.noDelay = true
+            $0.signal = .timeout(timeout * 2)
+        }
+        // Here and not in the task: some servers serve in the order in which connections came.
+        do throws(SocketError) {
+            let socket = try Socket(options)
+            return RawLine(opening: Task { await prepare(socket) }, route: self)
+        } catch {
+            let reply = RawReply(answer: .unconnected(error))
+            return RawLine(opening: Task { .failed(reply) }, route: self)
+        }
     }
 
     private func prepare(_ socket: Socket) async -> RawLine.State {

@@ -140,19 +140,19 @@ struct ScanRun {
         var run = self
         var replies = [RawReply?](repeating: nil, count: probes.count)
         var fresh = 0
-        await withTaskGroup(of: (Int, RawReply).self) { group in
+        await withTaskGroup(of: (Int, RawReply)?.self) { group in
             var running = 0
             var first: RawLine?
             for (place, probe) in probes.enumerated() {
+                if case .encryptedALPN = probe.purpose { run.dropSpares() }
                 if run.spares.isEmpty, running >= run.pacer.jobs,
-                    let (place, reply) = await group.next()
+                    case let (place, reply)?? = await group.next()
                 {
                     replies[place] = reply
                     running -= 1
                 }
                 running += 1
                 if case .encryptedALPN = probe.purpose {
-                    run.dropSpares()
                     await run.pacer.wait()
                     (fresh, run.connections) = (fresh + 1, run.connections + 1)
                     let (options, route) = (run.options, run.route)
@@ -171,8 +171,25 @@ struct ScanRun {
                 group.addTask { (place, await line.ask(probe.hello, probe.framing)) }
                 progress(run.connections, run.plan.round)
             }
+            let leftover = run.spares.count
             await run.openSpares(beside: running, first)
-            for await (place, reply) in group { replies[place] = reply }
+            let hesitation = run.route.timeout / 4
+            if leftover > 0 {
+                group.addTask {
+                    try? await Task.sleep(for: hesitation)
+                    return nil
+                }
+            }
+            while running > 0, let next = await group.next() {
+                if let (place, reply) = next {
+                    replies[place] = reply
+                    running -= 1
+                } else {
+                    // Perhaps it serves one after the other, and waits for one that has no question.
+                    run.dropSpares()
+                }
+            }
+            group.cancelAll()
         }
         let waves = (fresh + run.pacer.jobs - 1) / run.pacer.jobs
         run.roundTrips += fresh == 0 ? 1 : 2 * waves
