@@ -84,7 +84,11 @@ let package = Package(
             dependencies: ["Sockets", "TLSTestKit", "TLSEngine"],
             swiftSettings: settings
         ),
-        .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
+        .target(
+            name: "TLSInspection",
+            dependencies: ["Sockets", "TLSEngine"],
+            swiftSettings: settings
+        ),
 
         // Integrations: empty without the trait of their name.
         .target(name: "ObservedFacts", dependencies: ["Sockets"], swiftSettings: settings),
@@ -225,6 +229,14 @@ let package = Package(
             dependencies: [
                 "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BrowserTests",
+            dependencies: [
+                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
+            ],
+            exclude: ["browser.py"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -3,7 +3,8 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                exim, postgresql, tshark, softhsm2, python3, node, java
+#                                exim, postgresql, tshark, softhsm2, chromium, mandoc, python3, node,
+#                                java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -49,6 +50,10 @@ peers=(
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
     "sslscan"                # what it finds of a server
     "tshark"                 # what it makes of a ClientHello; decrypts captures by the key log
+    "chromium"               # shows the pages of the tools (80 MB to load, some 290 MB on disk)
+    # What reads the manual pages, and complains of them.
+    "mandoc"
+    "groff-base"
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"

@@ -95,14 +95,3 @@ extension ScanReport.SuiteEntry {
         }
     }
 }
-
-extension ScanReport.Preference {
-    /// Who decides, in words.
-    var words: String {
-        switch self {
-        case .server: "server's order"
-        case .client: "client's order"
-        case .mixed: "order depends"
-        }
-    }
-}

@@ -1,9 +1,9 @@
-// What a peer says never reaches the terminal uncleaned.
+// What a peer says never reaches a terminal or a page uncleaned.
 
 /// Text of peers, made safe to print.
-enum Printable {
+package enum Printable {
     /// Replaces what could steer a terminal or turn text around: control and format characters.
-    static func text(_ text: String) -> String {
+    package static func text(_ text: String) -> String {
         String(
             String.UnicodeScalarView(
                 text.unicodeScalars.map { scalar in
