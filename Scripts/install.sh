@@ -48,6 +48,7 @@ peers=(
     # Servers and clients of protocols that start TLS in the middle.
     "exim4-daemon-light|exim4-daemon-heavy"
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
+    "sslscan"                # what it finds of a server
     "tshark"                 # what it makes of a ClientHello; decrypts captures by the key log
     "chromium"               # shows the pages of the tools (80 MB to load, some 290 MB on disk)
     # What reads the manual pages, and complains of them.
@@ -63,6 +64,7 @@ peers=(
 programs=(
     "python3=python3"        # its ssl module as a client and a server
     "node=nodejs"
+    "promtool=prometheus"    # reads the samples of tlsinspect expiry
     "javac=default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless"  # runs Peer.java as it is
 )
 
