@@ -2,7 +2,8 @@
 # Fuzzes what reads bytes of strangers, with libFuzzer and the address sanitizer.
 #
 #   Scripts/fuzz.sh                        every target for 30 seconds
-#   Scripts/fuzz.sh TARGET ...             only these: address answer certificate chain client dialogue hello server
+#   Scripts/fuzz.sh TARGET ...             only these: address answer capture certificate chain client dialogue
+#                                          hello proxy revocation server
 #   Scripts/fuzz.sh --seconds N [...]      so many seconds a target
 #   Scripts/fuzz.sh --total N [...]        N seconds in all, the same for each
 #   Scripts/fuzz.sh --minutes N [...]      so many minutes a target
@@ -17,7 +18,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-all=(address answer certificate chain client dialogue hello revocation server)
+all=(address answer capture certificate chain client dialogue hello proxy revocation server)
 targets=()
 seconds=30
 total=

@@ -13,6 +13,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case address
     /// What a server says to a raw ClientHello, taken apart without OpenSSL.
     case answer
+    /// Captures of packets, and the order of the segments in them.
+    case capture
     /// Certificates and keys in PEM and DER, and trust stores made of them.
     case certificate
     /// A peer's chain in a handshake, judged by either role.
@@ -23,6 +25,8 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case dialogue
     /// A ClientHello, taken apart without OpenSSL.
     case hello
+    /// What a proxy says in front of a connection.
+    case proxy
     /// OCSP responses and revocation lists.
     case revocation
     /// The engine as server, fed what a client says, altered.
@@ -41,11 +45,13 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         switch self {
         case .address: fuzzAddress(input)
         case .answer: fuzzAnswer(input)
+        case .capture: fuzzCapture(input)
         case .certificate: try fuzzCertificate(input, materials)
         case .chain: try fuzzChain(input, materials)
         case .client: try fuzzEngine(.client, input, materials)
         case .dialogue: fuzzDialogue(input)
         case .hello: fuzzHello(input)
+        case .proxy: fuzzProxy(input)
         case .revocation: try fuzzRevocation(input, materials)
         case .server: try fuzzEngine(.server, input, materials)
         }
@@ -57,11 +63,13 @@ public enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         return switch self {
         case .address: addressSeeds()
         case .answer: answerSeeds()
+        case .capture: captureSeeds()
         case .certificate: try certificateSeeds(materials)
         case .chain: chainSeeds()
         case .client, .server: engineSeeds()
         case .dialogue: dialogueSeeds()
         case .hello: try helloSeeds(materials)
+        case .proxy: proxySeeds()
         case .revocation: try revocationSeeds(materials)
         }
     }

@@ -113,28 +113,28 @@ extension ProxyHeader {
         // Of a connection of the proxy's own nothing counts; paths of another machine mean nothing.
         if !header.isLocal, size == 12 || size == 36 {
             let width = size == 12 ? 4 : 16
-            let start = parts.startIndex
-            let ports = parts[(start + 2 * width)...].map(Int.init)
-            header.source = SocketAddress(
-                text(of: parts[start..<(start + width)]),
-                port: UInt16(ports[0] << 8 | ports[1])
-            )
-            header.destination = SocketAddress(
-                text(of: parts[(start + width)..<(start + 2 * width)]),
-                port: UInt16(ports[2] << 8 | ports[3])
-            )
+            let from = parts.startIndex
+            let (to, ports) = (from + width, from + 2 * width)
+            header.source = address(parts[from..<to], port: parts[ports..<(ports + 2)])
+            header.destination = address(parts[to..<ports], port: parts[(ports + 2)...])
         }
         header.attributes = try attributes(in: rest, of: bytes[..<count])
         return Found(header: header, count: count)
     }
 
-    private static func text(of bytes: ArraySlice<UInt8>) -> String {
+    private static func address(
+        _ bytes: ArraySlice<UInt8>,
+        port: ArraySlice<UInt8>
+    ) -> SocketAddress {
         let halves = bytes.reduce((high: UInt64(0), low: UInt64(0))) { sum, byte in
             (sum.high << 8 | sum.low >> 56, sum.low << 8 | UInt64(byte))
         }
-        return bytes.count == 4
-            ? IPv4Address(UInt32(truncatingIfNeeded: halves.low)).description
-            : IPv6Address(high: halves.high, low: halves.low).description
+        return SocketAddress(
+            ipHigh: halves.high,
+            low: halves.low,
+            isIPv4: bytes.count == 4,
+            port: port.reduce(0) { $0 << 8 | UInt16($1) }
+        )
     }
 
     private static func attributes(

@@ -38,6 +38,21 @@ public struct SocketAddress: Hashable, Sendable {
         }
     }
 
+    /// Makes an address from the number that an IP address is on the wire.
+    ///
+    /// - Parameters:
+    ///   - high: The first eight bytes of an IPv6 address.
+    ///   - low: Its last eight bytes, or the four of an IPv4 address.
+    ///   - isIPv4: Whether it is one of IPv4.
+    ///   - port: The port.
+    package init(ipHigh high: UInt64, low: UInt64, isIPv4: Bool, port: UInt16) {
+        let text =
+            isIPv4
+            ? IPv4Address(UInt32(truncatingIfNeeded: low)).description
+            : IPv6Address(high: high, low: low).description
+        self.init(text, port: port)
+    }
+
     init(_ endpoint: Endpoint) {
         switch endpoint {
         case .address(let address): self.init(address)

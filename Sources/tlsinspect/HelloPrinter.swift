@@ -12,7 +12,7 @@ final class HelloPrinter: Sendable {
     /// How many connections one JSON object holds.
     static let keptMax = 1000
     /// Where the second line begins: below the remote address.
-    private static let indent = String(repeating: " ", count: 16)
+    static let indent = String(repeating: " ", count: 16)
 
     /// The first line of `jsonl`.
     private struct Listening: Codable {
@@ -78,8 +78,8 @@ final class HelloPrinter: Sendable {
 
     // MARK: Text
 
-    private func text(of record: HelloRecord) -> String {
-        let time = record.time.dropFirst(11).dropLast()
+    func text(of record: HelloRecord) -> String {
+        let time = record.time?.dropFirst(11).dropLast() ?? "-           "
         let remote = Printable.text(record.remote).padded(to: 21)
         let start = "  " + paint(String(time), .dim) + "  " + remote + "  "
         guard record.result == .tls else {

@@ -26,6 +26,7 @@ struct RootCommand: ParsableCommand {
               tlsinspect diff one.test two.test      what differs
               tlsinspect explain 112                 what a code means
               tlsinspect listen 127.0.0.1:8443       what clients say first
+              tlsinspect read capture.pcap           the hellos in a capture
               tlsinspect serve                       a page with a browser's own hello
 
             EXIT CODES
@@ -43,8 +44,8 @@ struct RootCommand: ParsableCommand {
         version: "tlsinspect \(Tool.version)",
         subcommands: [
             ProbeCommand.self, MatrixCommand.self, ScanCommand.self, ExpiryCommand.self,
-            DiffCommand.self, ListenCommand.self, ServeCommand.self, ExplainCommand.self,
-            DemoCommand.self,
+            DiffCommand.self, ListenCommand.self, ReadCommand.self, ServeCommand.self,
+            ExplainCommand.self, DemoCommand.self,
         ]
     )
 }

@@ -34,7 +34,9 @@ struct CommandLineTests {
         let run = try await ProcessRun.tool("--generate-completion-script", shell)
         #expect(run.exitCode == 0)
         #expect(run.errors == "")
-        let commands = ["probe", "matrix", "scan", "expiry", "diff", "explain", "serve", "demo"]
+        let commands = [
+            "probe", "matrix", "scan", "expiry", "diff", "read", "explain", "serve", "demo",
+        ]
         for command in commands { #expect(run.output.contains(command)) }
         #expect(run.output.contains("starttls"))
         #expect(run.output.contains("postgres"))

@@ -41,6 +41,14 @@ extension Explanation {
          | policy | The server does not keep to the policy that was asked for. | See the text of the finding
          | default-certificate | The name gets the certificate for names that are not known. | The name is not configured, or misspelt
          | certificate-varies | One name gets now one certificate, now another. | Several servers behind one address, not all of them renewed
+         | fatal-alert | A side ended the handshake with an alert that could be read. | See the alert: explain tells what is usually behind it
+         | malformed-hello | What begins like a ClientHello breaks the rules of TLS. | A broken client; something that tries the server out
+         | malformed-answer | What answers a ClientHello is no ServerHello. | A server of another protocol; a broken middlebox
+         | segments-disagree | Bytes were sent again, and were not the same. | Somebody hides from those who watch; a broken middlebox
+         | missing-bytes | Bytes of a flow are not in the capture. | The capture lost packets, or cut them
+         | truncated-capture | The file ends within a packet. | The capture was stopped, or the disk was full
+         | malformed-capture | The file breaks the rules of its form. | It was damaged on its way, or made to harm
+         | capture-limit | There is more in the file than is looked at. | A very busy network; a flood
          | alpn-imposed | The server chooses a protocol that was not offered, which clients must refuse. | A server with one protocol that does not look at the offer
         """
     )

@@ -29,8 +29,8 @@ public struct HelloRecord: Codable, Hashable, Sendable {
     public var command = "listen"
     /// Which of the command's objects this is.
     public var event = "connection"
-    /// When it began, in UTC with milliseconds.
-    public var time: String
+    /// When it began, in UTC with milliseconds; nil when that is not known.
+    @EncodesNull public var time: String?
     /// Who connected.
     public var remote: String
     /// What its beginning was.
@@ -72,7 +72,7 @@ public struct HelloRecord: Codable, Hashable, Sendable {
     }
 
     /// Makes a record of a connection of which nothing is known yet.
-    init(time: String, remote: String) {
+    init(time: String?, remote: String) {
         self.time = time
         self.remote = remote
         result = .closed

@@ -57,7 +57,8 @@ package struct ServerReader: Sendable {
     private var pending: [UInt8] = []
     private var messages: [UInt8] = []
     private var flight: ServerFlight?
-    private var bytesRead = 0
+    /// How many bytes it was given, which is the most that it holds.
+    private(set) var bytesRead = 0
     private var messagesRead = 0
     private var patience = RawLimits.patience
 
