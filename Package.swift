@@ -84,7 +84,11 @@ let package = Package(
             dependencies: ["Sockets", "TLSTestKit", "TLSEngine"],
             swiftSettings: settings
         ),
-        .target(name: "TLSInspection", dependencies: ["Sockets"], swiftSettings: settings),
+        .target(
+            name: "TLSInspection",
+            dependencies: ["Sockets", "SocketCore"],
+            swiftSettings: settings
+        ),
 
         // Integrations: empty without the trait of their name.
         .target(name: "ObservedFacts", dependencies: ["Sockets"], swiftSettings: settings),

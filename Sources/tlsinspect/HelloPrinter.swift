@@ -6,11 +6,17 @@ import TLSInspection
 import Tooling
 
 /// Writes what is known of connections, as it comes.
+///
+/// Who moves bytes only puts an arrival into a queue. A task makes the words, and writes those of a
+/// hundredth of a second at once.
 final class HelloPrinter: Sendable {
-    /// How many connections may wait to be written.
-    static let backlog = 1024
+    /// How many connections may wait to be written, and the memory that they may take.
+    static let backlog = 4096
+    static let backlogBytes = 8 << 20
     /// How many connections one JSON object holds.
     static let keptMax = 1000
+    /// How long the first of what is written at once has to wait.
+    private static let pause = Duration.milliseconds(10)
     /// Where the second line begins: below the remote address.
     private static let indent = String(repeating: " ", count: 16)
 
@@ -22,16 +28,36 @@ final class HelloPrinter: Sendable {
         var local: String
     }
 
+    /// What is not written yet.
+    private struct Backlog {
+        var arrivals: [Arrival] = []
+        var cost = 0
+        /// Connections that are not shown.
+        var missed = 0
+        /// The connections of `json`.
+        var kept: [HelloRecord] = []
+    }
+
     private let format: OutputOptions.Format
+    /// Whether single connections are told.
+    private let isQuiet: Bool
     private let paint: Painter
     private let surroundings: ToolSurroundings
-    /// The connections of `json`, and how many are not shown.
-    private let kept = Mutex((records: [HelloRecord](), missed: 0))
+    private let waiting = Mutex(Backlog())
+    private let wakes: AsyncStream<Void>
+    private let bell: AsyncStream<Void>.Continuation
 
-    init(_ format: OutputOptions.Format, _ paint: Painter, _ surroundings: ToolSurroundings) {
+    init(
+        _ format: OutputOptions.Format,
+        isQuiet: Bool = false,
+        _ paint: Painter,
+        _ surroundings: ToolSurroundings
+    ) {
         self.format = format
+        self.isQuiet = isQuiet
         self.paint = paint
         self.surroundings = surroundings
+        (wakes, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Tells that it listens.
@@ -44,30 +70,60 @@ final class HelloPrinter: Sendable {
         }
     }
 
-    /// Writes a connection.
-    func show(_ record: HelloRecord) {
-        switch format {
-        case .text: surroundings.announce(text(of: record))
-        case .jsonl: surroundings.announce(JSONLine.text(of: record))
-        case .json:
-            kept.withLock {
-                if $0.records.count < Self.keptMax {
-                    $0.records.append(record)
-                } else {
-                    $0.missed += 1
-                }
+    /// Takes a connection, or counts it where there are too many already; never waits.
+    func add(_ arrival: Arrival) {
+        guard !isQuiet else { return }
+        let isFirst = waiting.withLock { waiting in
+            guard waiting.arrivals.count < Self.backlog, waiting.cost < Self.backlogBytes else {
+                waiting.missed += 1
+                return false
             }
+            waiting.arrivals.append(arrival)
+            waiting.cost += arrival.cost
+            return waiting.arrivals.count == 1
         }
+        if isFirst { bell.yield() }
     }
 
-    /// Counts a connection that is not shown.
-    func miss() { kept.withLock { $0.missed += 1 } }
+    /// Nothing comes any more.
+    func finish() { bell.finish() }
+
+    /// Writes until nothing comes any more.
+    func run() async {
+        for await _ in wakes {
+            // Cut short by nothing: it is too short to matter.
+            try? await Task.sleep(for: Self.pause)
+            write()
+        }
+        write()
+    }
+
+    private func write() {
+        let arrivals = waiting.withLock { waiting in
+            defer { (waiting.arrivals, waiting.cost) = ([], 0) }
+            return waiting.arrivals
+        }
+        guard !arrivals.isEmpty else { return }
+        guard format != .json else {
+            return waiting.withLock { waiting in
+                let room = max(0, Self.keptMax - waiting.kept.count)
+                waiting.kept += arrivals.prefix(room).map(\.record)
+                waiting.missed += max(0, arrivals.count - room)
+            }
+        }
+        var text = ""
+        for arrival in arrivals {
+            text +=
+                format == .text ? self.text(of: arrival.record) : JSONLine.text(of: arrival.record)
+        }
+        surroundings.announce(text)
+    }
 
     /// The output of the whole run, for what was not written while it went on.
     func end(_ summary: ListenSummary) -> ToolOutput {
         var summary = summary
-        kept.withLock {
-            summary.shown = $0.records
+        waiting.withLock {
+            summary.shown = $0.kept
             summary.unshown = $0.missed
         }
         return ToolOutput(
@@ -78,7 +134,7 @@ final class HelloPrinter: Sendable {
 
     // MARK: Text
 
-    private func text(of record: HelloRecord) -> String {
+    func text(of record: HelloRecord) -> String {
         let time = record.time.dropFirst(11).dropLast()
         let remote = Printable.text(record.remote).padded(to: 21)
         let start = "  " + paint(String(time), .dim) + "  " + remote + "  "
@@ -114,6 +170,7 @@ final class HelloPrinter: Sendable {
         ]
         if summary.notTLS > 0 { parts.append("\(summary.notTLS) not TLS") }
         if summary.forwarded > 0 { parts.append("\(summary.forwarded) forwarded") }
+        if summary.answered > 0 { parts.append("\(summary.answered) answered") }
         if summary.undelivered > 0 { parts.append("\(summary.undelivered) not delivered") }
         if let median = summary.medianBytes { parts.append("\(median) B median hello") }
         if summary.unshown > 0 { parts.append("\(summary.unshown) not shown") }

@@ -77,7 +77,7 @@ struct ListenTests {
         try configure(&options)
         let watch = try HelloWatch(options, now: testTime)
         let (records, feed) = AsyncStream.makeStream(of: HelloRecord.self)
-        let running = Task { try await watch.run { feed.yield($0) } }
+        let running = Task { try await watch.run { feed.yield($0.record) } }
         do { try await body(watch.localAddress) } catch {
             running.cancel()
             throw error
@@ -315,13 +315,8 @@ struct ListenTests {
         record.sni = "a\u{1b}[31m\u{202e}.test"
         record.alpn = ["h2\u{7}"]
         record.ja4 = "t13\u{1b}"
-        let written = Mutex("")
-        let surroundings = ToolSurroundings(
-            now: testTime,
-            announce: { text in written.withLock { $0 += text } }
-        )
-        HelloPrinter(.text, Painter(isColored: false), surroundings).show(record)
-        let text = written.withLock { $0 }
+        let surroundings = ToolSurroundings(now: testTime)
+        let text = HelloPrinter(.text, Painter(isColored: false), surroundings).text(of: record)
         #expect(text.contains("\u{fffd}[31m\u{fffd}.test"))
         let controls = text.unicodeScalars.filter {
             $0.value < 32 && $0 != "\n" || $0.value == 0x202e
