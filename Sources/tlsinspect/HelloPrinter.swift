@@ -1,4 +1,4 @@
-// What `listen` writes: a hello in two lines, or a JSON object in one; and the sum of all.
+// What `listen` writes: a hello in three lines, or a JSON object in one; and the sum of all.
 
 import Sockets
 import Synchronization
@@ -17,9 +17,6 @@ final class HelloPrinter: Sendable {
     static let keptMax = 1000
     /// How long the first of what is written at once has to wait.
     private static let pause = Duration.milliseconds(10)
-    /// Where the second line begins: below the remote address.
-    private static let indent = String(repeating: " ", count: 16)
-
     /// The first line of `jsonl`.
     private struct Listening: Codable {
         var schema = "tlsinspect/1"
@@ -41,7 +38,7 @@ final class HelloPrinter: Sendable {
     private let format: OutputOptions.Format
     /// Whether single connections are told.
     private let isQuiet: Bool
-    private let paint: Painter
+    private let lines: Mutex<HelloLines>
     private let surroundings: ToolSurroundings
     private let waiting = Mutex(Backlog())
     private let wakes: AsyncStream<Void>
@@ -55,7 +52,7 @@ final class HelloPrinter: Sendable {
     ) {
         self.format = format
         self.isQuiet = isQuiet
-        self.paint = paint
+        lines = Mutex(HelloLines(paint))
         self.surroundings = surroundings
         (wakes, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -111,12 +108,11 @@ final class HelloPrinter: Sendable {
                 waiting.missed += max(0, arrivals.count - room)
             }
         }
-        var text = ""
-        for arrival in arrivals {
-            text +=
-                format == .text ? self.text(of: arrival.record) : JSONLine.text(of: arrival.record)
-        }
-        surroundings.announce(text)
+        surroundings.announce(
+            format == .text
+                ? lines.withLock { $0.text(of: arrivals) }
+                : arrivals.map { JSONLine.text(of: $0.record) }.joined()
+        )
     }
 
     /// The output of the whole run, for what was not written while it went on.
@@ -134,35 +130,6 @@ final class HelloPrinter: Sendable {
 
     // MARK: Text
 
-    func text(of record: HelloRecord) -> String {
-        let time = record.time.dropFirst(11).dropLast()
-        let remote = Printable.text(record.remote).padded(to: 21)
-        let start = "  " + paint(String(time), .dim) + "  " + remote + "  "
-        guard record.result == .tls else {
-            let beginning = record.beginning.map { ": \"\($0)\"" } ?? ""
-            let reason = record.result == .notTLS ? "" : " (\(Printable.text(record.error ?? "")))"
-            return start + paint(words(for: record.result), .yellow) + reason + beginning + "\n"
-        }
-        let versions = record.versions
-            .map { $0.hasPrefix("TLS") ? String($0.dropFirst(3)) : $0 }.joined(separator: ",")
-        let columns = [
-            paint(name(record.sni).padded(to: 20), .bold),
-            (record.alpn.isEmpty ? "-" : list(record.alpn)).padded(to: 13),
-            Printable.text(versions).padded(to: 7),
-        ]
-        var way = ""
-        if let backend = record.backend { way = "  → " + Printable.text(backend) }
-        if let error = record.error { way += "  " + paint(Printable.text(error), .red) }
-        let details = [
-            "ja4 \(Printable.text(record.ja4 ?? "-"))   ja3 \(record.ja3 ?? "-")",
-            "\(record.suites) suites · \(record.extensions) ext · groups "
-                + (record.groups.isEmpty ? "-" : list(record.groups, by: " "))
-                + " · \(record.size) B" + (record.grease ? " · GREASE" : ""),
-        ]
-        return start + columns.joined(separator: "  ") + way + "\n"
-            + details.map { Self.indent + $0 + "\n" }.joined()
-    }
-
     private func text(of summary: ListenSummary) -> String {
         var parts = [
             "\(summary.connections) connection" + (summary.connections == 1 ? "" : "s"),
@@ -175,24 +142,5 @@ final class HelloPrinter: Sendable {
         if let median = summary.medianBytes { parts.append("\(median) B median hello") }
         if summary.unshown > 0 { parts.append("\(summary.unshown) not shown") }
         return "  " + parts.joined(separator: " · ") + "\n"
-    }
-
-    private func name(_ name: String?) -> String { name.map(Printable.text) ?? "(none)" }
-
-    /// At most eight of a list: a peer may send thousands.
-    private func list(_ values: [String], by separator: String = ",") -> String {
-        let shown = values.prefix(8).map { Printable.text($0) }.joined(separator: separator)
-        return values.count > 8 ? "\(shown) +\(values.count - 8)" : shown
-    }
-
-    private func words(for result: HelloRecord.Outcome) -> String {
-        switch result {
-        case .tls: "TLS"
-        case .notTLS: "not TLS"
-        case .malformed: "malformed hello"
-        case .tooLarge: "hello too large"
-        case .closed: "closed"
-        case .timeout: "no hello in time"
-        }
     }
 }

@@ -140,10 +140,11 @@ struct ListenLoadTests {
                 in: directory.path
             )
             let served = Atomic(0)
+            let (hello, address) = (hello, tool.address)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for _ in 0..<40 {
                     group.addTask {
-                        try await withSocket(SocketInit(remote: tool.address)) { socket in
+                        try await withSocket(SocketInit(remote: address)) { socket in
                             try await socket.write(hello)
                             #expect(try await socket.read() == Array("x".utf8))
                             served.wrappingAdd(1, ordering: .relaxed)

@@ -290,7 +290,7 @@ private final class FullListener: Sendable {
     /// Accepts what waits.
     func makeRoom() {
         while true {
-            let accepted = unsafe accept(listener, nil, nil)
+            let accepted = accept(listener, nil, nil)
             guard accepted >= 0 else { return }
             close(accepted)
         }

@@ -24,10 +24,13 @@ final class Relay: @unchecked Sendable {
     private let plan: RelayPlan
     private let floor: RelayFloor
     private let client: RelayEnd
+    private let remote: NetworkAddress
     private var backend: RelayEnd?
     private var stage = Stage.greeting
     private var peek: HelloPeek
-    private var arrival: Arrival
+    /// What is told of it; nil once it was told.
+    private var arrival: Arrival?
+    private var way: RelayWay?
     /// Where the backend may be, as far as it was not tried.
     private var candidates: [NetworkAddress] = []
     /// What stands before the hello.
@@ -49,12 +52,13 @@ final class Relay: @unchecked Sendable {
         client = RelayEnd(descriptor)
         peek = HelloPeek(limit: plan.limit)
         mark = floor.loop.now
+        self.remote = remote.unmapped
         arrival = Arrival(
             time: RelayTime(
                 start: plan.start,
                 elapsed: plan.startInstant.duration(to: mark)
             ),
-            remote: remote.unmapped
+            remote: self.remote
         )
     }
 
@@ -67,7 +71,7 @@ final class Relay: @unchecked Sendable {
             try loop.register(client, descriptor: client.descriptor)
             loop.arm(client, at: loop.now.advanced(by: plan.timeout))
         } catch {
-            arrival.error = error.description
+            arrival?.error = error.description
             tell()
             finish(isCut: true)
         }
@@ -85,7 +89,7 @@ final class Relay: @unchecked Sendable {
         case .reaching:
             if end === client {
                 guard isBroken else { return }
-                arrival.error = "the client broke off before the backend was reached"
+                arrival?.error = "the client broke off before the backend was reached"
                 tell()
                 finish(isCut: true)
             } else if end.mayWrite {
@@ -152,26 +156,27 @@ final class Relay: @unchecked Sendable {
     }
 
     private func fail(_ result: HelloRecord.Outcome, _ reason: String) {
-        arrival.result = result
-        arrival.error = reason
-        arrival.received = peek.bytes.count
-        arrival.beginning = Array(peek.bytes.prefix(Arrival.beginningMax))
+        arrival?.result = result
+        arrival?.error = reason
+        arrival?.received = peek.bytes.count
+        arrival?.beginning = Array(peek.bytes.prefix(Arrival.beginningMax))
         tell()
     }
 
     private func route(_ hello: ClientHello) {
-        arrival.result = .tls
-        arrival.hello = hello
-        arrival.received = peek.bytes.count
+        arrival?.result = .tls
+        arrival?.hello = hello
+        arrival?.received = peek.bytes.count
         guard let (key, way) = plan.way(of: hello) else {
-            if plan.routes != nil { arrival.error = "no route" }
+            if plan.routes != nil { arrival?.error = "no route" }
             tell()
             return part(plan.routes == nil ? .handshakeFailure : .unrecognizedName)
         }
-        arrival.route = key
-        arrival.way = way
+        arrival?.route = key
+        arrival?.way = way
+        self.way = way
         if !way.isPage {
-            preface = plan.preface(hello, from: arrival.remote) {
+            preface = plan.preface(hello, from: remote) {
                 StreamSocket.localAddress(client.descriptor)?.unmapped
             }
         }
@@ -218,7 +223,7 @@ final class Relay: @unchecked Sendable {
                 to: descriptor.rawValue,
                 family: address.family
             )
-            if arrival.way?.isPage == true, address.family == .unix {
+            if way?.isPage == true, address.family == .unix {
                 // A name of the system's choice, by which the page knows its clients apart.
                 try StreamSocket.bind(descriptor, to: .unix(path: ""))
             }
@@ -266,7 +271,6 @@ final class Relay: @unchecked Sendable {
             loop.disarm(client)
         }
         tell()
-        arrival.hello = nil
         carry()
     }
 
@@ -283,13 +287,13 @@ final class Relay: @unchecked Sendable {
     private func unreached(_ reason: String) {
         backend?.close(on: loop, isCut: false)
         backend = nil
-        arrival.error = reason
+        arrival?.error = reason
         tell()
         part(.internalError)
     }
 
     private var shown: SocketAddress? {
-        arrival.way.map { way in
+        way.map { way in
             switch way.endpoint {
             case .address(let address): SocketAddress(address)
             case .name(let name, let port): SocketAddress(name.text, port: port)
@@ -342,7 +346,6 @@ final class Relay: @unchecked Sendable {
     private func part(_ alert: Alert?) {
         stage = .parting
         peek = HelloPeek(limit: 0)
-        arrival.hello = nil
         // Few bytes that nothing stands before: the kernel takes all of them or none.
         client.noteConnected()
         if let alert, client.send([21, 3, 1, 0, 2, 2, alert.code]) != nil {
@@ -365,7 +368,10 @@ final class Relay: @unchecked Sendable {
         }
     }
 
-    private func tell() { plan.tell(arrival) }
+    private func tell() {
+        if let arrival { plan.tell(arrival) }
+        arrival = nil
+    }
 
     private func finish(isCut: Bool) {
         guard stage != .over else { return }

@@ -1,0 +1,137 @@
+// A hello in three lines. Most clients are of few makes, and what hellos of one make have in common is put
+// into words once: fingerprints above all, which cost more than carrying the connection.
+
+import Sockets
+import TLSInspection
+import Tooling
+
+/// Makes the lines of connections.
+struct HelloLines {
+    /// How many makes of clients are remembered.
+    static let kindsMax = 256
+    /// Where the second line begins: below the remote address.
+    private static let indent = String(repeating: " ", count: 16)
+
+    /// What hellos of one make have in common.
+    private struct Kind {
+        /// Protocols and versions.
+        var columns: String
+        /// The lines below, up to the size.
+        var details: String
+        /// What stands behind the size.
+        var end: String
+    }
+
+    private let paint: Painter
+    private var kinds: [[UInt8]: Kind] = [:]
+    /// The last second that was written.
+    private var second: (time: UnixTime, text: String)?
+
+    init(_ paint: Painter) { self.paint = paint }
+
+    /// The lines of connections.
+    mutating func text(of arrivals: [Arrival]) -> String {
+        var text = ""
+        text.reserveCapacity(arrivals.count * 320)
+        for arrival in arrivals { add(arrival, to: &text) }
+        return text
+    }
+
+    private mutating func add(_ arrival: Arrival, to text: inout String) {
+        text += "  "
+        text += paint(clock(arrival.instant), .dim)
+        text += "  "
+        text.append(padding: Printable.text(arrival.remoteText), to: 21)
+        text += "  "
+        guard arrival.result == .tls, let hello = arrival.hello else {
+            return add(noHello: arrival.record, to: &text)
+        }
+        let kind = kind(of: hello, arrival)
+        let name = hello.servername.map(Printable.text) ?? "(none)"
+        if paint.isColored {
+            text += paint(name.padded(to: 20), .bold)
+        } else {
+            text.append(padding: name, to: 20)
+        }
+        text += kind.columns
+        if let backend = arrival.backend {
+            text += "  → "
+            text += Printable.text(backend)
+        }
+        if let error = arrival.error {
+            text += "  "
+            text += paint(Printable.text(error), .red)
+        }
+        text += "\n"
+        text += kind.details
+        text += String(hello.message.count)
+        text += kind.end
+    }
+
+    private func add(noHello record: HelloRecord, to text: inout String) {
+        let beginning = record.beginning.map { ": \"\($0)\"" } ?? ""
+        let reason = record.result == .notTLS ? "" : " (\(Printable.text(record.error ?? "")))"
+        text += paint(words(for: record.result), .yellow) + reason + beginning + "\n"
+    }
+
+    /// The time of the day, of a second that is put into words once.
+    private mutating func clock(_ instant: (second: UnixTime, milliseconds: Int)) -> String {
+        if second?.time != instant.second {
+            let text = String(instant.second.description.dropFirst(11).dropLast()) + "."
+            second = (instant.second, text)
+        }
+        var text = second?.text ?? ""
+        if instant.milliseconds < 100 { text += instant.milliseconds < 10 ? "00" : "0" }
+        return text + String(instant.milliseconds)
+    }
+
+    private mutating func kind(of hello: ClientHello, _ arrival: Arrival) -> Kind {
+        let key = hello.kind
+        if let known = kinds[key] { return known }
+        if kinds.count >= Self.kindsMax { kinds = [:] }
+        let record = arrival.record
+        let versions = record.versions
+            .map { $0.hasPrefix("TLS") ? String($0.dropFirst(3)) : $0 }.joined(separator: ",")
+        let columns = [
+            (record.alpn.isEmpty ? "-" : list(record.alpn)).padded(to: 13),
+            Printable.text(versions).padded(to: 7),
+        ]
+        let kind = Kind(
+            columns: columns.map { "  " + $0 }.joined(),
+            details: """
+                \(Self.indent)ja4 \(Printable.text(record.ja4 ?? "-"))   ja3 \(record.ja3 ?? "-")
+                \(Self.indent)\(record.suites) suites · \(record.extensions) ext · groups \
+                \(record.groups.isEmpty ? "-" : list(record.groups, by: " ")) ·\u{20}
+                """,
+            end: " B" + (record.grease ? " · GREASE" : "") + "\n"
+        )
+        kinds[key] = kind
+        return kind
+    }
+
+    /// At most eight of a list: a peer may send thousands.
+    private func list(_ values: [String], by separator: String = ",") -> String {
+        let shown = values.prefix(8).map { Printable.text($0) }.joined(separator: separator)
+        return values.count > 8 ? "\(shown) +\(values.count - 8)" : shown
+    }
+
+    private func words(for result: HelloRecord.Outcome) -> String {
+        switch result {
+        case .tls: "TLS"
+        case .notTLS: "not TLS"
+        case .malformed: "malformed hello"
+        case .tooLarge: "hello too large"
+        case .closed: "closed"
+        case .timeout: "no hello in time"
+        }
+    }
+}
+
+extension String {
+    /// Adds a text, and spaces behind it up to a width.
+    fileprivate mutating func append(padding text: String, to width: Int) {
+        self += text
+        let count = text.utf8.allSatisfy { $0 < 0x80 } ? text.utf8.count : text.count
+        for _ in 0..<max(0, width - count) { self += " " }
+    }
+}
