@@ -79,10 +79,13 @@ public struct ClientHello: Sendable, Hashable {
         cipherSuites = try suites.numbers16()
         compressionMethods = try reader.vector8(1)
         var found: [Extension] = []
+        var facts = Facts()
         if !reader.isAtEnd {
             var list = try reader.reader16()
             try reader.finish()
             var numbers = SeenNumbers()
+            // As many as most clients send.
+            found.reserveCapacity(24)
             while !list.isAtEnd {
                 let number = try list.number16()
                 guard numbers.insert(number) else {
@@ -90,6 +93,7 @@ public struct ClientHello: Sendable, Hashable {
                     throw ClientHello.malformed("\(type) comes twice")
                 }
                 let read = try Extension(number: number, contents: try list.vector16())
+                facts.note(read)
                 // Its proof is over everything before it (RFC 8446 §4.2.11).
                 guard read.type != .presharedKey || list.isAtEnd else {
                     throw ClientHello.malformed("\(read.type) is not the last extension")
@@ -98,8 +102,6 @@ public struct ClientHello: Sendable, Hashable {
             }
         }
         extensions = found
-        var facts = Facts()
-        for entry in found { facts.note(entry) }
         servername = facts.servername
         alpn = facts.alpn
         versions = facts.versions ?? [legacyVersion.rawValue]

@@ -13,7 +13,7 @@ struct HelloLines {
     private static let indent = String(repeating: " ", count: 16)
 
     /// What hellos of one make have in common.
-    private struct Kind {
+    private struct Words {
         /// Protocols and versions.
         var columns: String
         /// The lines below, up to the size.
@@ -23,7 +23,7 @@ struct HelloLines {
     }
 
     private let paint: Painter
-    private var kinds: [[UInt8]: Kind] = [:]
+    private var kinds: [HelloKind: Words] = [:]
     /// The last second that was written.
     private var second: (time: UnixTime, text: String)?
 
@@ -43,17 +43,17 @@ struct HelloLines {
         text += "  "
         text.append(padding: Printable.text(arrival.remoteText), to: 21)
         text += "  "
-        guard arrival.result == .tls, let hello = arrival.hello else {
+        guard let kind = arrival.kind else {
             return add(noHello: arrival.record, to: &text)
         }
-        let kind = kind(of: hello, arrival)
-        let name = hello.servername.map(Printable.text) ?? "(none)"
+        let words = words(of: kind, arrival)
+        let name = arrival.servername.map(Printable.text) ?? "(none)"
         if paint.isColored {
             text += paint(name.padded(to: 20), .bold)
         } else {
             text.append(padding: name, to: 20)
         }
-        text += kind.columns
+        text += words.columns
         if let backend = arrival.backend {
             text += "  → "
             text += Printable.text(backend)
@@ -63,9 +63,9 @@ struct HelloLines {
             text += paint(Printable.text(error), .red)
         }
         text += "\n"
-        text += kind.details
-        text += String(hello.message.count)
-        text += kind.end
+        text += words.details
+        text += String(arrival.size)
+        text += words.end
     }
 
     private func add(noHello record: HelloRecord, to text: inout String) {
@@ -85,9 +85,8 @@ struct HelloLines {
         return text + String(instant.milliseconds)
     }
 
-    private mutating func kind(of hello: ClientHello, _ arrival: Arrival) -> Kind {
-        let key = hello.kind
-        if let known = kinds[key] { return known }
+    private mutating func words(of kind: HelloKind, _ arrival: Arrival) -> Words {
+        if let known = kinds[kind] { return known }
         if kinds.count >= Self.kindsMax { kinds = [:] }
         let record = arrival.record
         let versions = record.versions
@@ -96,7 +95,7 @@ struct HelloLines {
             (record.alpn.isEmpty ? "-" : list(record.alpn)).padded(to: 13),
             Printable.text(versions).padded(to: 7),
         ]
-        let kind = Kind(
+        let words = Words(
             columns: columns.map { "  " + $0 }.joined(),
             details: """
                 \(Self.indent)ja4 \(Printable.text(record.ja4 ?? "-"))   ja3 \(record.ja3 ?? "-")
@@ -105,8 +104,8 @@ struct HelloLines {
                 """,
             end: " B" + (record.grease ? " · GREASE" : "") + "\n"
         )
-        kinds[key] = kind
-        return kind
+        kinds[kind] = words
+        return words
     }
 
     /// At most eight of a list: a peer may send thousands.

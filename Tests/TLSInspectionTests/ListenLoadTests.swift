@@ -4,7 +4,6 @@
 import Foundation
 import Glibc
 import Sockets
-import Synchronization
 import TLSTestKit
 import Testing
 import ToolFixtures
@@ -35,7 +34,10 @@ private final class ListeningProcess {
         process.terminationHandler = { _ in end.finish() }
         try process.run()
         address = SocketAddress("unix:\(directory)/in", port: 0)
-        while try Data(contentsOf: output).isEmpty, process.isRunning { await Task.yield() }
+        while try Data(contentsOf: output).isEmpty, process.isRunning {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
         try #require(process.isRunning)
     }
 
@@ -55,6 +57,14 @@ private final class ListeningProcess {
         return line.flatMap { Int($0.filter(\.isNumber)) } ?? -1
     }
 
+    /// Waits until something is so.
+    func wait(until isSo: (ListeningProcess) -> Bool) async throws {
+        while !isSo(self) {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
     /// Ends it, and gives its summary.
     func end() async throws -> JSONValue {
         kill(process.processIdentifier, SIGTERM)
@@ -67,6 +77,8 @@ private final class ListeningProcess {
 
 @Suite(.timeLimit(.minutes(3)))
 struct ListenLoadTests {
+    /// The descriptors that the process may have for itself beside those that it began with.
+    private static let ownMax = 16
     /// The most that a connection that is held may take of the process's memory, in KiB.
     private static let heldKiBMax = 12
 
@@ -106,20 +118,20 @@ struct ListenLoadTests {
                 ["--forward", "*=\(backend)"],
                 in: directory.path
             )
-            let idle = tool.descriptors
+            let idle = tool.descriptors + Self.ownMax
             // What is allocated once is not counted.
             for socket in try await open(100, tool.address) { try await socket.close() }
-            while tool.descriptors > idle { await Task.yield() }
+            try await tool.wait { $0.descriptors <= idle }
             let before = tool.memory
             var after: [Int] = []
             for _ in 0..<3 {
                 let held = try await open(1000, tool.address)
-                #expect(tool.descriptors == idle + 2000)
+                #expect((2000...(2000 + idle)).contains(tool.descriptors))
                 #expect(tool.memory - before < 1000 * Self.heldKiBMax)
                 for socket in held { try await socket.write("again") }
                 for socket in held { #expect(try await socket.read() == Array("x".utf8)) }
                 for socket in held { try await socket.close() }
-                while tool.descriptors > idle { await Task.yield() }
+                try await tool.wait { $0.descriptors <= idle }
                 after.append(tool.memory)
             }
             // The first wave's memory is used again by the others.
@@ -139,23 +151,26 @@ struct ListenLoadTests {
                 ["--forward", "*=\(backend)"],
                 in: directory.path
             )
-            let served = Atomic(0)
-            let (hello, address) = (hello, tool.address)
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for _ in 0..<40 {
-                    group.addTask {
-                        try await withSocket(SocketInit(remote: address)) { socket in
-                            try await socket.write(hello)
-                            #expect(try await socket.read() == Array("x".utf8))
-                            served.wrappingAdd(1, ordering: .relaxed)
-                        }
-                    }
-                }
-                try await group.waitForAll()
-            }
-            #expect(served.load(ordering: .relaxed) == 40)
+            let served = try await serveMany(40, tool.address)
+            #expect(served == 40)
             let summary = try await tool.end()
             #expect(summary["forwarded"]?.number == 40 && summary["undelivered"]?.number == 0)
+        }
+    }
+
+    /// Connects so often at once, and says how many were answered.
+    private func serveMany(_ count: Int, _ address: SocketAddress) async throws -> Int {
+        let hello = hello
+        return try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<count {
+                group.addTask {
+                    try await withSocket(SocketInit(remote: address)) { socket in
+                        try await socket.write(hello)
+                        return try await socket.read() == Array("x".utf8) ? 1 : 0
+                    }
+                }
+            }
+            return try await group.reduce(0, +)
         }
     }
 }

@@ -319,7 +319,7 @@ struct ListenTests {
             remote: .unix(path: "/a\u{1b}[31m\u{202e}.test")
         )
         arrival.result = .tls
-        arrival.hello = try ClientHello(message: raw.message())
+        arrival.said = SaidHello(try ClientHello(message: raw.message()))
         arrival.error = "\u{1b}"
         var lines = HelloLines(Painter(isColored: false))
         let text = lines.text(of: [arrival])

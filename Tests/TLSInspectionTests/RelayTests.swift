@@ -40,6 +40,14 @@ struct RelayTests {
         return (told.withLock { $0 }, watch.summary)
     }
 
+    /// Waits until something is so.
+    private func wait(until isSo: () -> Bool) async throws {
+        while !isSo() {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
     @Test("a reader that is slow gets everything, and the backend waits for it")
     func backpressure() async throws {
         let total = 64 << 20
@@ -240,12 +248,12 @@ struct RelayTests {
                 while try await socket.read() != nil {}
             }
             gone.abort()
-            while watch.summary.connections < 3 { await Task.yield() }
+            try await wait { watch.summary.connections == 3 }
             let late = try Socket(SocketInit(remote: address))
             defer { late.abort() }
             try await late.write(hello)
             full.makeRoom()
-            while watch.summary.forwarded < 1 { await Task.yield() }
+            try await wait { watch.summary.forwarded == 1 }
         }
         #expect(summary.undelivered == 2 && summary.forwarded == 1 && summary.notTLS == 1)
         #expect(records.first?.error != nil)

@@ -17,8 +17,10 @@ public final class Arrival: @unchecked Sendable {
     let remote: NetworkAddress
     /// What its beginning was.
     public internal(set) var result = HelloRecord.Outcome.closed
+    /// What the client said, in a place of its own: a copy of a hello counts a dozen references.
+    var said: SaidHello?
     /// What the client said.
-    public internal(set) var hello: ClientHello?
+    public var hello: ClientHello? { said?.hello }
     /// The bytes that came until then.
     public internal(set) var received = 0
     /// How it began, when that is no hello.
@@ -35,8 +37,15 @@ public final class Arrival: @unchecked Sendable {
         self.remote = remote
     }
 
+    /// The bytes of the client's message, with its header; 0 without one.
+    public var size: Int { said?.hello.message.count ?? 0 }
+    /// The servername.
+    public var servername: String? { said?.hello.servername }
+    /// What the client's make is told by; nil without a hello.
+    package var kind: HelloKind? { said.map { HelloKind($0.hello) } }
+
     /// About how many bytes of memory it takes.
-    public var cost: Int { 512 + 3 * (hello?.message.count ?? 0) }
+    public var cost: Int { 512 + 3 * size }
 
     /// The client's address in words.
     package var remoteText: String { SocketAddress(remote).description }
@@ -79,29 +88,45 @@ struct RelayTime: Sendable {
     }
 }
 
-extension ClientHello {
-    /// The bytes that all hellos of one make have alike, as far as a record tells of them: two hellos with
-    /// the same have the same fingerprints, lists and counts.
-    package var kind: [UInt8] {
-        var key: [UInt8] = []
-        key.reserveCapacity(512)
+/// A hello that is counted as one reference.
+final class SaidHello: Sendable {
+    let hello: ClientHello
+
+    init(_ hello: ClientHello) { self.hello = hello }
+}
+
+/// What all hellos of one make have alike, as far as a record tells of them: two hellos of one kind have
+/// the same fingerprints, lists and counts.
+package struct HelloKind: Hashable, Sendable {
+    private let bytes: [UInt8]
+
+    /// Takes what a hello has of it.
+    package init(_ hello: borrowing ClientHello) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(512)
         func add(_ number: UInt16) {
-            key.append(UInt8(number >> 8))
-            key.append(UInt8(truncatingIfNeeded: number))
+            bytes.append(UInt8(number >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: number))
         }
-        add(legacyVersion.rawValue)
-        add(UInt16(truncatingIfNeeded: cipherSuites.count))
-        for suite in cipherSuites { add(suite) }
-        for entry in extensions {
-            add(entry.number)
+        add(hello.legacyVersion.rawValue)
+        add(UInt16(truncatingIfNeeded: hello.cipherSuites.count))
+        for suite in hello.cipherSuites { add(suite) }
+        // By its place: an extension that is copied counts references.
+        for place in hello.extensions.indices {
+            add(hello.extensions[place].number)
+            switch hello.extensions[place].number {
             // Groups, point formats, signature algorithms, protocols, versions.
-            switch entry.number {
             case 10, 11, 13, 16, 43: break
             default: continue
             }
-            add(UInt16(truncatingIfNeeded: entry.contents.count))
-            key += entry.contents
+            add(UInt16(truncatingIfNeeded: hello.extensions[place].contents.count))
+            bytes += hello.extensions[place].contents
         }
-        return key
+        self.bytes = bytes
+    }
+
+    /// Hashes all bytes in one piece.
+    package func hash(into hasher: inout Hasher) {
+        unsafe bytes.withUnsafeBytes { unsafe hasher.combine(bytes: $0) }
     }
 }

@@ -154,9 +154,9 @@ struct HelloTally {
         switch arrival.result {
         case .tls:
             summary.tls += 1
-            if arrival.hello?.servername == nil { summary.unnamed += 1 }
+            if arrival.servername == nil { summary.unnamed += 1 }
             note(arrival.way, isDelivered: arrival.error == nil)
-            let place = (arrival.hello?.message.count ?? 0) / 16
+            let place = arrival.size / 16
             if place >= sizes.count {
                 sizes += [Int](repeating: 0, count: place + 1 - sizes.count)
             }

@@ -165,7 +165,7 @@ final class Relay: @unchecked Sendable {
 
     private func route(_ hello: ClientHello) {
         arrival?.result = .tls
-        arrival?.hello = hello
+        arrival?.said = SaidHello(hello)
         arrival?.received = peek.bytes.count
         guard let (key, way) = plan.way(of: hello) else {
             if plan.routes != nil { arrival?.error = "no route" }
