@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # Sourced by bench-inspect.sh: what `listen --forward` costs beside haproxy's tcp mode, in the same run.
-# shellcheck shell=bash disable=SC2154  # tool, work and pids are the caller's
+# shellcheck disable=SC2154  # tool, work and pids are the caller's
 
 rounds="${ROUNDS:-3}"
 seconds="${SECONDS_EACH:-5}"
