@@ -29,15 +29,8 @@ struct HelloLines {
 
     init(_ paint: Painter) { self.paint = paint }
 
-    /// The lines of connections.
-    mutating func text(of arrivals: [Arrival]) -> String {
-        var text = ""
-        text.reserveCapacity(arrivals.count * 320)
-        for arrival in arrivals { add(arrival, to: &text) }
-        return text
-    }
-
-    private mutating func add(_ arrival: Arrival, to text: inout String) {
+    /// Adds the lines of a connection to a text.
+    mutating func add(_ arrival: Arrival, to text: inout String) {
         text += "  "
         text += paint(clock(arrival.instant), .dim)
         text += "  "

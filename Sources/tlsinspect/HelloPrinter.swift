@@ -7,14 +7,17 @@ import Tooling
 
 /// Writes what is known of connections, as it comes.
 ///
-/// Who moves bytes only puts an arrival into a queue. A task makes the words, and writes those of a
-/// hundredth of a second at once.
+/// Who moves bytes adds the lines of a connection to a text, or for JSON the connection to a list; a task
+/// writes those of a hundredth of a second at once. Lines are made where the hello is: a hello is many small
+/// pieces of memory, which are dear to give back on another thread.
 final class HelloPrinter: Sendable {
     /// How many connections may wait to be written, and the memory that they may take.
     static let backlog = 4096
     static let backlogBytes = 8 << 20
     /// How many connections one JSON object holds.
     static let keptMax = 1000
+    /// Room for the text of a busy hundredth of a second.
+    private static let textSize = 64 << 10
     /// How long the first of what is written at once has to wait.
     private static let pause = Duration.milliseconds(10)
     /// The first line of `jsonl`.
@@ -27,7 +30,12 @@ final class HelloPrinter: Sendable {
 
     /// What is not written yet.
     private struct Backlog {
+        /// The connections of JSON, and the lines of text.
         var arrivals: [Arrival] = []
+        var text = ""
+        var lines: HelloLines
+        /// How many connections wait, and their memory.
+        var count = 0
         var cost = 0
         /// Connections that are not shown.
         var missed = 0
@@ -38,9 +46,8 @@ final class HelloPrinter: Sendable {
     private let format: OutputOptions.Format
     /// Whether single connections are told.
     private let isQuiet: Bool
-    private let lines: Mutex<HelloLines>
     private let surroundings: ToolSurroundings
-    private let waiting = Mutex(Backlog())
+    private let waiting: Mutex<Backlog>
     private let wakes: AsyncStream<Void>
     private let bell: AsyncStream<Void>.Continuation
 
@@ -52,7 +59,7 @@ final class HelloPrinter: Sendable {
     ) {
         self.format = format
         self.isQuiet = isQuiet
-        lines = Mutex(HelloLines(paint))
+        waiting = Mutex(Backlog(lines: HelloLines(paint)))
         self.surroundings = surroundings
         (wakes, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -71,13 +78,19 @@ final class HelloPrinter: Sendable {
     func add(_ arrival: Arrival) {
         guard !isQuiet else { return }
         let isFirst = waiting.withLock { waiting in
-            guard waiting.arrivals.count < Self.backlog, waiting.cost < Self.backlogBytes else {
+            guard waiting.count < Self.backlog, waiting.cost < Self.backlogBytes else {
                 waiting.missed += 1
                 return false
             }
-            waiting.arrivals.append(arrival)
-            waiting.cost += arrival.cost
-            return waiting.arrivals.count == 1
+            waiting.count += 1
+            if format == .text {
+                waiting.lines.add(arrival, to: &waiting.text)
+                waiting.cost = waiting.text.utf8.count
+            } else {
+                waiting.arrivals.append(arrival)
+                waiting.cost += arrival.cost
+            }
+            return waiting.count == 1
         }
         if isFirst { bell.yield() }
     }
@@ -96,10 +109,15 @@ final class HelloPrinter: Sendable {
     }
 
     private func write() {
-        let arrivals = waiting.withLock { waiting in
-            defer { (waiting.arrivals, waiting.cost) = ([], 0) }
-            return waiting.arrivals
+        let (arrivals, text) = waiting.withLock { waiting in
+            defer {
+                (waiting.arrivals, waiting.text) = ([], "")
+                (waiting.count, waiting.cost) = (0, 0)
+                waiting.text.reserveCapacity(Self.textSize)
+            }
+            return (waiting.arrivals, waiting.text)
         }
+        if !text.isEmpty { surroundings.announce(text) }
         guard !arrivals.isEmpty else { return }
         guard format != .json else {
             return waiting.withLock { waiting in
@@ -108,11 +126,7 @@ final class HelloPrinter: Sendable {
                 waiting.missed += max(0, arrivals.count - room)
             }
         }
-        surroundings.announce(
-            format == .text
-                ? lines.withLock { $0.text(of: arrivals) }
-                : arrivals.map { JSONLine.text(of: $0.record) }.joined()
-        )
+        surroundings.announce(arrivals.map { JSONLine.text(of: $0.record) }.joined())
     }
 
     /// The output of the whole run, for what was not written while it went on.

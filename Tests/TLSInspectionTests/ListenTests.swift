@@ -322,7 +322,8 @@ struct ListenTests {
         arrival.said = SaidHello(try ClientHello(message: raw.message()))
         arrival.error = "\u{1b}"
         var lines = HelloLines(Painter(isColored: false))
-        let text = lines.text(of: [arrival])
+        var text = ""
+        lines.add(arrival, to: &text)
         #expect(text.contains("\u{fffd}[31m\u{fffd}.test"))
         let controls = text.unicodeScalars.filter {
             $0.value < 32 && $0 != "\n" || $0.value == 0x202e
