@@ -86,7 +86,7 @@ let package = Package(
         ),
         .target(
             name: "TLSInspection",
-            dependencies: ["Sockets", "SocketCore"],
+            dependencies: ["Sockets", "SocketCore", "TLSEngine"],
             swiftSettings: settings
         ),
 
@@ -230,6 +230,14 @@ let package = Package(
                 "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "SocketCore",
                 "TLSTestKit",
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "BrowserTests",
+            dependencies: [
+                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
+            ],
+            exclude: ["browser.py"],
             swiftSettings: settings
         ),
         .testTarget(

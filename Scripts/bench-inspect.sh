@@ -124,3 +124,34 @@ if command -v sslscan >/dev/null; then
     measure sslscan sslscan --no-colour --sni-name=a.test "127.0.0.1:$port"
 fi
 if command -v sslyze >/dev/null; then measure sslyze sslyze "127.0.0.1:$port"; fi
+
+# 500 addresses of this machine, one nginx: when its processor is busy all the time, it is what is waited for.
+cat >"$work/many.conf" <<CONF
+daemon on; pid $work/many.pid; error_log $work/error.log; worker_processes 1;
+events { worker_connections 2048; }
+http {
+    access_log off;
+    client_body_temp_path $work/a; proxy_temp_path $work/b; fastcgi_temp_path $work/c;
+    uwsgi_temp_path $work/d; scgi_temp_path $work/e;
+    server {
+        listen 0.0.0.0:$((port == 65535 ? 1024 : port + 1)) ssl backlog=1024;
+        ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem;
+    }
+}
+CONF
+nginx -p "$work" -c "$work/many.conf" -e "$work/error.log" 2>/dev/null
+pids+=("$(cat "$work/many.pid")")
+worker="$(ps -o pid= --ppid "$(cat "$work/many.pid")" | tr -d ' ')"
+for place in $(seq 0 499); do
+    echo "127.0.$((place / 250)).$((place % 250 + 1)):$((port == 65535 ? 1024 : port + 1)) a.test"
+done >"$work/hosts"
+# Ticks of 10 ms that a process has used.
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
+for jobs in 1 32 128; do
+    before="$(ticks "$worker")"
+    start="$(date +%s%N)"
+    "$tool" expiry --file "$work/hosts" --ca "$work/cert.pem" --jobs "$jobs" --format jsonl >"$work/expiry.out" || true
+    spent=$((($(date +%s%N) - start) / 1000000))
+    printf 'expiry --jobs %-4d %6d ms  %d servers answered, the server'"'"'s processor was busy %d %% of it\n' "$jobs" \
+        "$spent" "$(grep -c '"result":"ok"' "$work/expiry.out")" $((1000 * ($(ticks "$worker") - before) / spent))
+done

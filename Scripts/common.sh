@@ -40,7 +40,7 @@ run_suites() {
     local group skips=()
     for group in '^PackageTests\.' '^(TLSEngineTests|TLSTestKitTests|FaultCatalogueTests|FuzzTests|TidyTests)\.' \
         '^(SocketCoreTests|SocketsTests)\.(?!FleetProcessTests)' '^InteropTests\.' '^TLSTestServersTests\.' \
-        '^TLSInspectionTests\.'; do
+        '^TLSInspectionTests\.' '^BrowserTests\.'; do
         swift test --skip-build "$@" --filter "$group"
         skips+=(--skip "$group")
     done

@@ -3,7 +3,8 @@
 #
 #   Scripts/install.sh           what building needs: OpenSSL's headers, pkg-config, a linker, git
 #   Scripts/install.sh --peers   also what the tests talk to: openssl, curl, nginx, haproxy, gnutls,
-#                                exim, postgresql, tshark, softhsm2, python3, node, java
+#                                exim, postgresql, tshark, softhsm2, chromium, mandoc, python3, node,
+#                                java
 #   Scripts/install.sh --list    print what is missing, install nothing (with or without --peers)
 #
 # When nothing is missing it calls neither apt nor the network. Otherwise it runs apt-get as root,
@@ -47,7 +48,12 @@ peers=(
     # Servers and clients of protocols that start TLS in the middle.
     "exim4-daemon-light|exim4-daemon-heavy"
     "postgresql-15|postgresql-16|postgresql-17|postgresql-14"  # postgres, initdb, psql
+    "sslscan"                # what it finds of a server
     "tshark"                 # what it makes of a ClientHello; decrypts captures by the key log
+    "chromium"               # shows the pages of the tools (80 MB to load, some 290 MB on disk)
+    # What reads the manual pages, and complains of them.
+    "mandoc"
+    "groff-base"
     "procps"                 # ps and kill, for peers that have to go
     # What counts instructions and system calls (Scripts/bench.sh counts), and pins processes.
     "valgrind"
@@ -58,6 +64,7 @@ peers=(
 programs=(
     "python3=python3"        # its ssl module as a client and a server
     "node=nodejs"
+    "promtool=prometheus"    # reads the samples of tlsinspect expiry
     "javac=default-jdk-headless|openjdk-17-jdk-headless|openjdk-21-jdk-headless"  # runs Peer.java as it is
 )
 

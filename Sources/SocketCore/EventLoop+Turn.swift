@@ -15,13 +15,15 @@ extension EventLoop {
             takeMail()
             fireTimers()
             runWork()
+            sendBatch()
             if sweepDue <= now.nanoseconds { sweep() }
             emptyGraveyard()
         } while !(isStopping && hasNoWork && inbox.closeIfEmpty())
         end()
     }
 
-    private var hasNoWork: Bool {
+    @inline(__always)
+    var hasNoWork: Bool {
         unsafe queue.isEmpty
     }
 
@@ -29,7 +31,7 @@ extension EventLoop {
         guard hasNoWork else {
             return poller.wait(milliseconds: 0)
         }
-        let deadline = min(timers.earliest?.nanoseconds ?? .max, sweepDue)
+        let deadline = unsafe min(timers.earliest?.nanoseconds ?? .max, sweepDue)
         let milliseconds = sleepTime(until: deadline)
         // The mark is never 0, which would mean awake.
         guard !isStopping, milliseconds != 0, inbox.beginSleep(until: max(1, deadline)) else {
@@ -91,7 +93,7 @@ extension EventLoop {
     private func fireTimers() {
         let now = now
         for _ in 0..<LoopLimits.timersPerTurn {
-            guard let source = timers.popDue(now) else {
+            guard let source = unsafe timers.popDue(now) else {
                 return
             }
             comeUp(source, now: now.nanoseconds)
@@ -129,9 +131,9 @@ extension EventLoop {
         }
         let instant = LoopInstant(nanoseconds: deadline)
         if source.timerSlot < 0 {
-            source.timerSlot = timers.insert(source, at: instant)
+            source.timerSlot = unsafe timers.insert(source, at: instant)
         } else {
-            timers.move(source.timerSlot, to: instant)
+            unsafe timers.move(source.timerSlot, to: instant)
         }
         source.scheduled.store(deadline, ordering: .relaxed)
     }
@@ -139,7 +141,7 @@ extension EventLoop {
     /// Ends a retired source's token and timer; it is released by `emptyGraveyard`.
     func bury(_ source: ReadinessSource) {
         if source.timerSlot >= 0 {
-            graveyard.append(timers.remove(source.timerSlot))
+            unsafe graveyard.append(timers.remove(source.timerSlot))
             source.timerSlot = -1
         }
         let token = source.token.exchange(
@@ -147,7 +149,7 @@ extension EventLoop {
             ordering: .acquiringAndReleasing
         )
         if token != ReadinessSource.unlisted, let held = sources.remove(token) {
-            graveyard.append(held)
+            unsafe graveyard.append(held)
         }
     }
 
@@ -171,7 +173,7 @@ extension EventLoop {
     }
 
     private func emptyGraveyard() {
-        while let source = graveyard.popLast() {
+        while let source = unsafe graveyard.popLast() {
             // Released here, one at a time: a deinitialiser may retire another source.
             _ = consume source
         }
@@ -189,6 +191,7 @@ extension EventLoop {
             case .closure(let closure):
                 closure()
             }
+            if unsafe batch.isDue { sendBatch() }
         }
     }
 
@@ -196,7 +199,7 @@ extension EventLoop {
         // From here on this thread is nobody's: what deinitialisers below add goes to a shared
         // loop.
         unsafe Syscalls.setLoopHere(nil)
-        while let source = timers.popFirst() {
+        while let source = unsafe timers.popFirst() {
             source.timerSlot = -1
         }
         sources.removeAll()

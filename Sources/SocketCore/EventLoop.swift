@@ -34,12 +34,15 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     // Loop thread only.
     //
-    // Exclusivity of the queue holds without the run-time check, which doubles the cost of a queued
-    // closure: each access is one call of `RunQueue`, which calls nothing back.
+    // Exclusivity of what is used in every turn holds without the run-time check, which doubles the cost
+    // of a queued closure: each access is one call that calls
+    // nothing back.
     @exclusivity(unchecked) var queue = RunQueue()
-    var timers = TimerHeap<ReadinessSource>()
+    /// What leaves at the end of the turn.
+    @exclusivity(unchecked) var batch = SendBatch()
+    @exclusivity(unchecked) var timers = TimerHeap<ReadinessSource>()
     var mail: [LoopMessage] = []
-    var graveyard: [ReadinessSource] = []
+    @exclusivity(unchecked) var graveyard: [ReadinessSource] = []
     var isStopping = false
     /// Until when what is new on this loop leaves a part of its time to what has been there.
     package var pressedUntil = LoopInstant(nanoseconds: 0)

@@ -1,5 +1,5 @@
 /// The bounds of one turn of a loop.
-enum LoopLimits {
+package enum LoopLimits {
     /// Events fetched by one wait; the kernel keeps the rest, and gives them in turn.
     static let eventsPerTurn = 256
     /// Jobs and closures run before events and timers are looked at again.
@@ -10,6 +10,12 @@ enum LoopLimits {
     static let sweepMilliseconds: UInt64 = 1000
     /// Places of the table looked at in one turn of a sweep.
     static let sweptPerTurn = 1024
+    /// Bytes of a small piece, which may wait for the end of its turn.
+    package static let pieceBytes = 4096
+    /// Bytes of all pieces that wait.
+    static let batchBytes = 64 << 10
+    /// Small messages, or so much work, until what waits is sent: some 100 microseconds.
+    static let batchEffort = 32
     /// Longest single sleep in milliseconds, a minute: no number can overflow on the way to epoll.
     static let sleepMilliseconds: UInt64 = 60_000
 }

@@ -71,6 +71,9 @@ open class ReadinessSource: @unchecked Sendable {
     /// Called when the timer has fired; it is disarmed then and may be armed again.
     open func deadlineReached() {}
 
+    /// Called at the end of a turn in which the source added to what its loop sends together.
+    open func turnEnds() {}
+
     /// Called now and then while there are events, to give back what an idle source need not hold.
     ///
     /// - Returns: Whether to come by once more, events or not.

@@ -7,6 +7,8 @@
 struct ByteSpill: ~Copyable {
     // Owned; nil when empty.
     private var memory: UnsafeMutableBufferPointer<UInt8>?
+    /// The memory is somebody else's, who says when it must be left; see ``borrow(_:)``.
+    private var isBorrowed = false
     private var start = 0
     private var end = 0
 
@@ -14,7 +16,7 @@ struct ByteSpill: ~Copyable {
         unsafe memory = nil
     }
 
-    deinit { unsafe memory?.deallocate() }
+    deinit { if !isBorrowed { unsafe memory?.deallocate() } }
 
     var isEmpty: Bool { start == end }
     var count: Int { end - start }
@@ -36,7 +38,7 @@ struct ByteSpill: ~Copyable {
             let grown = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: needed)
             _ = unsafe grown.initialize(fromContentsOf: self.bytes)
             let kept = count
-            unsafe memory?.deallocate()
+            release()
             unsafe memory = grown
             start = 0
             end = kept
@@ -52,9 +54,36 @@ struct ByteSpill: ~Copyable {
     mutating func removeFirst(_ number: Int) {
         start += number
         guard start == end else { return }
-        unsafe memory?.deallocate()
-        unsafe memory = nil
+        release()
         start = 0
         end = 0
+    }
+
+    /// Holds bytes without a copy.
+    ///
+    /// - Parameter bytes: They stay as they are until ``own()``.
+    /// - Precondition: It is empty.
+    mutating func borrow(_ bytes: UnsafeMutableBufferPointer<UInt8>) {
+        precondition(isEmpty)
+        unsafe memory = bytes
+        isBorrowed = true
+        end = bytes.count
+    }
+
+    /// Copies what is left of borrowed bytes.
+    mutating func own() {
+        guard isBorrowed else { return }
+        let rest = unsafe bytes
+        unsafe memory = nil
+        isBorrowed = false
+        start = 0
+        end = 0
+        unsafe append(rest)
+    }
+
+    private mutating func release() {
+        if !isBorrowed { unsafe memory?.deallocate() }
+        unsafe memory = nil
+        isBorrowed = false
     }
 }

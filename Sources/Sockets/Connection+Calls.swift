@@ -131,7 +131,8 @@ extension Connection {
 
     // MARK: Writing
 
-    /// Sends application data; returns when the kernel has taken all of it.
+    /// Sends application data; returns when the kernel has taken all of it, or takes a small rest at the
+    /// end of the loop's turn.
     func write(
         _ bytes: Span<UInt8>,
         from start: Int = 0,
@@ -213,12 +214,11 @@ extension Connection {
         while true {
             let isCharged = role == .server && loop.isCurrent && loop.isPressed
             let stepBegan = isCharged ? EventLoop.readClock() : began
-            let (step, isHeldBack) = state.withLock { s in (s.stepHandshake(began), s.isHeldBack) }
+            let step = state.withLock { s in s.stepHandshake(began) }
             if isCharged { chargeHandshake(since: stepBegan) }
             switch step {
             case .done:
                 establish()
-                if isHeldBack { loop.execute { [self] in sendHeldBack() } }
                 return
             case .failed: throw conclude()
             case .wait: _ = try await wait(.read, .wait)
@@ -227,15 +227,6 @@ extension Connection {
             case .queue: try await standInLine()
             }
         }
-    }
-
-    /// Sends what no answer has taken along within a turn of the loop.
-    private func sendHeldBack() {
-        let hasFailed = state.withLock { s in
-            s.sendHeldBack()
-            return s.hasFailed
-        }
-        if hasFailed { _ = conclude() }
     }
 
     // MARK: Waiting
@@ -372,7 +363,6 @@ extension Connection.Storage {
 
     /// Takes a continuation in, unless what it waits for has come since.
     mutating func park(_ waiter: Waiter, _ place: Connection.Place) -> Parking {
-        sendHeldBack()
         guard failure == nil else { return .needless }
         switch (place.direction, place.isInLine) {
         case (.read, true):
@@ -442,12 +432,9 @@ extension Connection.Storage {
             let flight = unsafe UnsafeBufferPointer(rebasing: scratch[..<count])
             // A server's last flight in TLS 1.3 is a ticket. It leaves with the first answer if there
             // is one in this turn of the loop: one packet and one system call less.
-            if progress?.wants == .nothing, engine?.peerAwaitsLastFlight == false, count > 0 {
-                unsafe outbound.append(flight)
-                isHeldBack = true
-            } else {
-                unsafe transmit(flight)
-            }
+            let isTicket = progress?.wants == .nothing && engine?.peerAwaitsLastFlight == false
+            let isBatched = unsafe isTicket && addToBatch(flight)
+            if !isBatched { unsafe transmit(flight) }
             guard let progress else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mustFetch = progress.wants == .read

@@ -429,6 +429,7 @@ extension Connection.Storage {
 
     /// Says that this side sends no more; again, to send what is left of that.
     mutating func endSending() -> SendStep {
+        if isBatched { _ = flush() }
         guard failure == nil else { return .failed }
         guard lifecycle.canWrite else { return flush() }
         advance(.localEnded)
@@ -471,7 +472,7 @@ extension Connection.Storage {
             return true
         }
         switch departure {
-        case .quiet: break
+        case .quiet: if isBatched { _ = flush() }
         case .abrupt: try? StreamSocket.setResetOnClose(descriptor)
         case .lingering:
             sendLastBytes()

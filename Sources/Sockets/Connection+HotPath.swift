@@ -19,7 +19,7 @@ enum HotStep {
     @usableFromInline static var wait: Int { @inline(__always) get { -1 } }
     /// Nothing is there most likely; nothing was asked.
     @usableFromInline static var expectWait: Int { @inline(__always) get { -2 } }
-    /// Everything was handed to the kernel.
+    /// Everything was handed to the kernel, or will be at the end of the loop's turn.
     @usableFromInline static var done: Int { @inline(__always) get { -3 } }
 }
 
@@ -71,7 +71,6 @@ extension Connection {
     func parkHotReader(_ waiter: Waiter, _ step: Int) -> Bool {
         let task = step == HotStep.expectWait ? CurrentTask.number : 0
         return state.withLock { s in
-            s.sendHeldBack()
             guard !s.hasFailed, s.isDrained else { return false }
             if step == HotStep.expectWait {
                 guard !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,

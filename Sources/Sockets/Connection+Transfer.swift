@@ -29,7 +29,7 @@ enum ReceiveStep {
 
 /// What one attempt to send came to.
 enum SendStep {
-    /// Everything was handed to the kernel.
+    /// Everything was handed to the kernel, or will be at the end of the loop's turn.
     case done
     /// The kernel's buffer is full: wait for writability.
     case wait
@@ -90,7 +90,7 @@ extension Connection.Storage {
                 }
             }
             var received = 0
-            let unsent = outbound.count
+            let unsent = isBatched ? 0 : outbound.count
             let progress = unsafe decrypt(window, into: buffer, received: &received)
             if lateRequest != nil { lateRequest?.notice() }
             guard let progress, mayOweAnswers(since: unsent) else { return .failed }
@@ -105,7 +105,7 @@ extension Connection.Storage {
     /// Counts the answers that the kernel did not take; false when they are too many.
     @inline(__always)
     private mutating func mayOweAnswers(since before: Int) -> Bool {
-        guard !outbound.isEmpty else { return true }
+        guard !outbound.isEmpty, !isBatched else { return true }
         unsentAnswers = before == 0 ? outbound.count : unsentAnswers + outbound.count - before
         guard unsentAnswers > pendingAnswers, failure == nil else { return true }
         failure = SocketError(.limitExceeded, detail: "the peer does not read what it asked for")
@@ -178,13 +178,14 @@ extension Connection.Storage {
 
     /// Sends application data from an offset on, and moves the offset.
     ///
-    /// Done means that every byte up to the end was handed to the kernel.
+    /// Done means that every byte up to the end was handed to the kernel, or, small and on a loop with
+    /// other work, leaves at the end of its turn.
     mutating func send(
         _ bytes: UnsafeBufferPointer<UInt8>,
         from offset: inout Int
     ) -> SendStep {
         guard failure == nil else { return .failed }
-        if !outbound.isEmpty, !isHeldBack {
+        if !outbound.isEmpty, !isBatched {
             let step = flush()
             guard case .done = step else { return step }
         }
@@ -229,7 +230,7 @@ extension Connection.Storage {
             offset += progress.consumed
             countBurst(progress.consumed)
             guard failure == nil else { return .failed }
-            guard outbound.isEmpty else { return .wait }
+            guard outbound.isEmpty || isBatched else { return .wait }
         }
         return .done
     }
@@ -247,7 +248,7 @@ extension Connection.Storage {
 
     /// Sends what was left over.
     mutating func flush() -> SendStep {
-        isHeldBack = false
+        isBatched = false
         while !outbound.isEmpty {
             guard !isFull else { return .wait }
             let count = unsafe Syscalls.send(descriptor, UnsafeRawBufferPointer(outbound.bytes))
@@ -316,6 +317,12 @@ extension Connection.Storage {
     /// Encrypts, and sends what that gives.
     @inline(__always)
     private mutating func encrypt(_ bytes: UnsafeBufferPointer<UInt8>) -> TLSEngine.Progress? {
+        // While others have work, small records of all leave together.
+        if bytes.count <= LoopLimits.pieceBytes, outbound.count <= LoopLimits.pieceBytes, !isFull,
+            let room = unsafe owner?.loop.batchRoom(outbound.count + bytes.count + 1024)
+        {
+            return unsafe encryptIntoBatch(bytes, room)
+        }
         // One record needs no gathering, and a copy of it costs more than the way round.
         if bytes.count >= 512, bytes.count <= TLSEngine.recordPlaintextMax, outbound.isEmpty,
             !isFull
@@ -323,13 +330,58 @@ extension Connection.Storage {
             return unsafe encryptAndSend(bytes)
         }
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
-        let before = unsafe isHeldBack ? takeHeldBack(scratch) : 0
+        let before = unsafe isBatched ? takeBatched(scratch) : 0
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: before)
         let input = unsafe Span(_unsafeElements: bytes)
         let progress = engine?.attemptSend(input, producing: &output) ?? nil
         if progress == nil { noteEngineFailure() }
         unsafe transmit(scratch, output.finalize(for: scratch))
         return progress
+    }
+
+    /// Encrypts into what leaves at the end of the loop's turn.
+    private mutating func encryptIntoBatch(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ room: UnsafeMutableBufferPointer<UInt8>
+    ) -> TLSEngine.Progress? {
+        let before = unsafe isBatched ? takeBatched(room) : 0
+        var output = unsafe OutputSpan(buffer: room, initializedCount: before)
+        let input = unsafe Span(_unsafeElements: bytes)
+        let progress = engine?.attemptSend(input, producing: &output) ?? nil
+        let count = unsafe output.finalize(for: room)
+        guard progress != nil else {
+            noteEngineFailure()
+            unsafe transmit(room, count)
+            return nil
+        }
+        unsafe keepForBatch(room, count, effort: 1)
+        return progress
+    }
+
+    /// Has a flight leave at the end of the loop's turn.
+    ///
+    /// - Returns: False when it should leave at once.
+    mutating func addToBatch(_ flight: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard outbound.isEmpty, !isFull, flight.count > 0, flight.count <= LoopLimits.pieceBytes,
+            let room = unsafe owner?.loop.batchRoom(flight.count, evenIfAlone: true)
+        else { return false }
+        _ = unsafe room.update(fromContentsOf: flight)
+        unsafe keepForBatch(room, flight.count, effort: Connection.Storage.handshakeEffort)
+        return true
+    }
+
+    /// A handshake's step takes as long as so many small messages.
+    private static let handshakeEffort = 8
+
+    private mutating func keepForBatch(
+        _ room: UnsafeMutableBufferPointer<UInt8>,
+        _ count: Int,
+        effort: Int
+    ) {
+        guard count > 0, let owner = unsafe owner else { return }
+        unsafe outbound.borrow(UnsafeMutableBufferPointer(rebasing: room[..<count]))
+        isBatched = true
+        owner.loop.addToBatch(owner, count, effort: effort)
     }
 
     /// Has one record leave straight from the engine's buffer.
@@ -367,26 +419,20 @@ extension Connection.Storage {
         unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
     }
 
-    /// Moves what was held back to the front of other output.
+    /// Moves what was to leave later to the front of other output.
     ///
     /// - Returns: So many bytes.
-    private mutating func takeHeldBack(_ output: UnsafeMutableBufferPointer<UInt8>) -> Int {
-        isHeldBack = false
+    private mutating func takeBatched(_ output: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        isBatched = false
         let count = outbound.count
         _ = unsafe output.update(fromContentsOf: outbound.bytes)
         outbound.removeFirst(count)
         return count
     }
 
-    /// Sends what was held back; nothing came that could have gone with it.
-    @inline(__always)
-    mutating func sendHeldBack() {
-        if isHeldBack { _ = flush() }
-    }
-
     /// Sends ciphertext behind what is left of before, and keeps what the kernel does not take.
     mutating func transmit(_ bytes: UnsafeBufferPointer<UInt8>) {
-        defer { sendHeldBack() }
+        defer { if isBatched { _ = flush() } }
         var sent = 0
         while outbound.isEmpty, !isFull, sent < bytes.count {
             let rest = unsafe UnsafeRawBufferPointer(

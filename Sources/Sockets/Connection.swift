@@ -68,8 +68,11 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var inbound = ByteSpill()
         /// Ciphertext produced and not sent.
         var outbound = ByteSpill()
-        /// What is in `outbound` waits for company: it goes with the next write, or before a wait.
-        var isHeldBack = false
+        /// What is in `outbound` leaves at the end of the loop's turn, or with what is sent before.
+        var isBatched = false
+        /// Whose storage this is.
+        // Safe: the storage is a part of it.
+        unowned(unsafe) var owner: Connection?
         var idleTimeout: Duration?
         var engine: TLSEngine?
 
@@ -179,6 +182,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         self.allowHalfOpen = allowHalfOpen
         state = Mutex(Storage(.connecting, isTLS: isTLS, limits: limits))
         super.init()
+        state.withLock { s in unsafe s.owner = self }
     }
 
     deinit {
@@ -284,6 +288,15 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         if wakes.hasFailed { _ = conclude() }
         if wakes.hasRunOut { endIfBothSidesHave() }
         if wakes.isUnattended { noticeReset() }
+    }
+
+    override func turnEnds() {
+        let hasFailed = state.withLock { s in
+            if s.isBatched { _ = s.flush() }
+            s.outbound.own()
+            return s.failure != nil && s.closeReason == nil
+        }
+        if hasFailed { _ = conclude() }
     }
 
     override func deadlineReached() {

@@ -172,7 +172,9 @@ public final class Socket: Sendable {
     /// Sends bytes: the path without allocations.
     ///
     /// Returns when the kernel has taken all of them; that is the back-pressure. Writes of several
-    /// tasks are sent one after the other, each whole.
+    /// tasks are sent one after the other, each whole. Up to 4 KiB of TLS, written on a loop that has
+    /// other work, leave at the end of the loop's turn together with what others wrote: when that
+    /// fails, the next call and `closed` tell.
     ///
     /// - Parameter bytes: What to send.
     /// - Throws: ``SocketError``; `.writeAfterEnd` when the sending side has ended or belongs to a

@@ -116,10 +116,15 @@ extension CertificateReport {
 
 extension CertificateReport {
     /// The last second of the validity, counted from 1970.
-    public var notAfterTime: UnixTime {
+    public var notAfterTime: UnixTime { CertificateReport.time(notAfter) }
+
+    /// The first second of the validity, counted from 1970.
+    public var notBeforeTime: UnixTime { CertificateReport.time(notBefore) }
+
+    private static func time(_ text: String) -> UnixTime {
         // "2027-02-20T09:00:00Z", with as many digits of the year as it needs.
-        let isBeforeChrist = notAfter.hasPrefix("-")
-        let parts = notAfter.split { !$0.isNumber }.compactMap { Int64($0) }
+        let isBeforeChrist = text.hasPrefix("-")
+        let parts = text.split { !$0.isNumber }.compactMap { Int64($0) }
         guard parts.count == 6 else { return UnixTime(seconds: 0) }
         let (year, month) = (isBeforeChrist ? -parts[0] : parts[0], parts[1])
         // Days by the era method: years begin in March, so the leap day is last.

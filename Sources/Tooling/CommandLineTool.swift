@@ -8,6 +8,8 @@ package import Sockets
 
 /// What a program knows of the process around it.
 package struct ToolSurroundings: Sendable {
+    /// The arguments, without the program's name; whoever runs the program sets them.
+    package var arguments: [String] = []
     /// The environment.
     package var variables: [String: String]
     /// Whether standard output is a terminal.
@@ -165,6 +167,8 @@ extension CommandLineTool {
         } catch {
             return answer(to: error, asJSON: wantsJSON)
         }
+        var surroundings = surroundings
+        surroundings.arguments = arguments
         do {
             return try await command.execute(in: surroundings)
         } catch {

@@ -24,6 +24,9 @@ struct RootCommand: ParsableCommand {
               2   wrong usage, or a file that cannot be read or written
               3   it cannot listen there
               70  a bug
+
+            MANUALS
+              man tlscerts-make, and so on; docs/man of the sources
             """,
         version: "tlscerts \(Tool.version)",
         subcommands: [

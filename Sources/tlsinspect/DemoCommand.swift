@@ -20,15 +20,18 @@ struct DemoCommand: ToolCommand {
     )
 
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
+        let desk = try page.desk(in: surroundings)
         let stage = try DemoStage(now: surroundings.now)
         let main = try await stage.inspect(.good)
         let writer = ReportWriter(options: output, surroundings: surroundings)
+        var report = main.report
+        report.command = "demo"
         guard output.format == .text else {
-            var report = main.report
-            report.command = "demo"
-            return ToolOutput(text: JSONLine.text(of: report), status: .clean)
+            let written = ToolOutput(text: JSONLine.text(of: report), status: .clean)
+            return desk.publish(written) { ReportPage(report, $0) }
         }
         let paint = output.painter(in: surroundings)
         var rows: [String] = []
@@ -55,7 +58,8 @@ struct DemoCommand: ToolCommand {
               tlsinspect probe --help                         all options
 
             """
-        return ToolOutput(text: text, status: .clean)
+        let written = ToolOutput(text: text, status: .clean)
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 
     private func row(_ scene: DemoScene, _ report: InspectionReport, _ paint: Painter) -> String {

@@ -22,6 +22,7 @@ struct DiffCommand: ToolCommand {
               tlsinspect diff www1.test www2.test --ignore leaf,chain
               tlsinspect scan www.test --format json > golden.json
               tlsinspect diff www.test --baseline golden.json
+              tlsinspect diff www1.test www2.test --report diff.html
             """
     )
 
@@ -52,6 +53,7 @@ struct DiffCommand: ToolCommand {
 
     @OptionGroup var pace: PaceOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     func validate() throws {
         guard (other == nil) != (baseline == nil) else {
@@ -65,6 +67,7 @@ struct DiffCommand: ToolCommand {
     }
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
+        let desk = try page.desk(in: surroundings)
         let anchors: TrustPolicy.Anchors
         do throws(SocketError) {
             anchors =
@@ -86,10 +89,11 @@ struct DiffCommand: ToolCommand {
             (before, after) = try await (first, second)
         }
         let report = compare(before, after)
-        return ReportWriter(options: output, surroundings: surroundings)
+        let written = ReportWriter(options: output, surroundings: surroundings)
             .output(report, report.exit) {
                 DiffText(report, output.painter(in: surroundings)).text
             }
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 
     /// What is known of one side.

@@ -27,6 +27,7 @@ struct ExpiryCommand: ToolCommand {
               tlsinspect expiry --file hosts.txt --format nagios
               tlsinspect expiry --file hosts.txt --format prometheus > tls.prom
               tlsinspect expiry --file hosts.txt --format jsonl --jobs 64
+              tlsinspect expiry --file hosts.txt --report expiry.html
             """
     )
 
@@ -63,6 +64,8 @@ struct ExpiryCommand: ToolCommand {
     @Option(help: ArgumentHelp("Colour the text, as with the other commands."))
     var color: OutputOptions.Color = .auto
 
+    @OptionGroup var page: PageOptions
+
     @Option(help: "Exit with 1 from this severity on.")
     var failOn: Severity = .bad
 
@@ -82,6 +85,7 @@ struct ExpiryCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         let targets = try targets()
+        let desk = try page.desk(in: surroundings)
         var limits = ExpiryLimits()
         (limits.warn, limits.critical) = (warn, crit)
         let progress = Progress(surroundings)
@@ -98,6 +102,16 @@ struct ExpiryCommand: ToolCommand {
         }
         let formats = ExpiryFormats(reports: reports, limits: limits)
         let summary = ExpirySummary(reports)
+        let written = written(formats, summary, surroundings)
+        let failure = format == .nagios ? NagiosStatus.unknown.exit : .usage
+        return desk.publish(written, failure: failure) { ReportPage(summary, limits, $0) }
+    }
+
+    private func written(
+        _ formats: ExpiryFormats,
+        _ summary: ExpirySummary,
+        _ surroundings: ToolSurroundings
+    ) -> ToolOutput {
         switch format {
         case .json: return ToolOutput(text: JSONLine.text(of: summary), status: summary.exit)
         case .jsonl: return ToolOutput(status: summary.exit)

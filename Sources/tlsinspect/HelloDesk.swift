@@ -99,7 +99,7 @@ final class HelloDesk: Sendable {
             Content-Type: \(page.type)\r
             Content-Length: \(body.count)\r
             Cache-Control: no-store\r
-            Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r
+            Content-Security-Policy: \(PageFrame.policy)\r
             X-Content-Type-Options: nosniff\r
             Connection: close\r
             \r

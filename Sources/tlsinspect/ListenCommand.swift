@@ -45,7 +45,7 @@ struct ListenCommand: ToolCommand {
     @Flag(help: "Answer who is sent nowhere with the page of `serve`.")
     var terminate = false
 
-    @OptionGroup var page: PageOptions
+    @OptionGroup var server: ServerOptions
 
     @Option(
         help: ArgumentHelp("Time for a hello, and to reach a backend.", valueName: "seconds")
@@ -86,7 +86,7 @@ struct ListenCommand: ToolCommand {
         guard proxy == nil || forward != nil else {
             throw ValidationError("--proxy needs --forward.")
         }
-        guard terminate || page.cert == nil else {
+        guard terminate || server.cert == nil else {
             throw ValidationError("--cert needs --terminate.")
         }
         let options = try options()
@@ -120,7 +120,7 @@ struct ListenCommand: ToolCommand {
         guard terminate else { return try await watch(options, surroundings) }
         // Relays connect to the page as to any backend, by a name that is in no file system.
         let place = SocketAddress("unix:@tlsinspect-\(UInt64.random(in: 0 ... .max))", port: 0)
-        let (identity, root) = try page.identity(for: options.local, surroundings.now)
+        let (identity, root) = try server.identity(for: options.local, surroundings.now)
         options.page = place
         return try await HelloDesk(root: root).serve(at: place, identity) { _ in
             try await watch(options, surroundings)

@@ -20,6 +20,7 @@ struct MatrixCommand: ToolCommand {
               tlsinspect matrix example.com
               tlsinspect matrix 192.0.2.7:8443 --sni a.test,b.test,-
               tlsinspect matrix a.test --sni a.test,- --alpn 'h2,http/1.1,?,-'
+              tlsinspect matrix a.test --report matrix.html
             """
     )
 
@@ -46,6 +47,7 @@ struct MatrixCommand: ToolCommand {
     @OptionGroup var trust: TrustOptions
     @OptionGroup var pace: PaceOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     @Option(help: "Exit with 1 from this severity on.")
     var failOn: Severity = .bad
@@ -87,6 +89,7 @@ struct MatrixCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         var options = try options()
+        let desk = try page.desk(in: surroundings)
         let writer = ReportWriter(options: output, surroundings: surroundings)
         do throws(SocketError) {
             try trust.readFiles(into: &options.probe)
@@ -97,8 +100,9 @@ struct MatrixCommand: ToolCommand {
         let report = await Inspector(now: surroundings.now, failOn: failOn).matrix(options) {
             progress.tell("\($0) handshakes")
         }
-        return writer.output(report, report.exit) {
+        let written = writer.output(report, report.exit) {
             MatrixText(report, output.painter(in: surroundings)).text
         }
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 }

@@ -124,29 +124,9 @@ struct MatrixText {
 }
 
 extension MatrixReport.Cell {
-    /// The cell in few characters.
-    var words: String {
-        if let alert { return "alert \(alert.number)" }
-        if imposed { return "\(Printable.text(chosen ?? "own")) imposed" }
-        if result.isHandshake { return chosen.map(Printable.text) ?? "-" }
-        return result.words
-    }
-
     fileprivate var style: Painter.Style? {
         if imposed { return .red }
         if result.isHandshake { return chosen == nil ? .dim : .green }
         return .yellow
-    }
-}
-
-extension ScanReport.NoOverlap {
-    /// What a server does without a protocol in common, in words.
-    var words: String {
-        switch self {
-        case .refuses: "refused with alert 120"
-        case .ignores: "goes on without a protocol"
-        case .imposes: "chooses one that was not offered"
-        case .unclear: "neither refused nor taken as it should be"
-        }
     }
 }

@@ -27,10 +27,7 @@ struct Page {
     /// Whom it is about, and what it came to.
     mutating func header(_ target: InspectionReport.Target, _ verdict: String, isGood: Bool) {
         let name = Printable.text(target.name)
-        let host = target.address ?? target.name
-        let address =
-            (host.contains(":") ? "[\(host)]" : host) + ":\(target.port)"
-            + (target.starttls.map { "/\($0)" } ?? "")
+        let address = target.place
         let left = "\(name)  →  \(Printable.text(address))"
         let gap = max(2, TextReport.width - left.count - verdict.count)
         raw(
@@ -84,28 +81,5 @@ extension String {
             }
         }
         return lines + [line]
-    }
-}
-
-extension InspectionReport.Outcome {
-    /// The outcome in a few words.
-    var words: String {
-        switch self {
-        case .ok: "ok"
-        case .untrusted: "not trusted"
-        case .nameMismatch: "wrong name"
-        case .unresolved: "name not found"
-        case .refused: "connection refused"
-        case .unreachable: "unreachable"
-        case .connectionFailed: "no connection"
-        case .timeout: "no answer in time"
-        case .alert: "alert"
-        case .notTLS: "not TLS"
-        case .closed: "closed during the handshake"
-        case .starttlsRefused: "STARTTLS refused"
-        case .handshakeFailed: "handshake failed"
-        case .invalid: "invalid"
-        case .internalError: "a bug"
-        }
     }
 }

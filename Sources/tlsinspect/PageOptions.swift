@@ -1,47 +1,84 @@
-// Who the tool's own server is: somebody with a certificate from files, or of an authority that is made when
-// it starts.
+// `--report`: the report as a page, beside what goes to standard output.
 
 import ArgumentParser
-import Sockets
-import TLSTestKit
+import TLSInspection
 import Tooling
 
-/// The options of commands that show a client its ClientHello.
+/// Whether a report is also written as a page.
 struct PageOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Show this certificate chain.", valueName: "file"))
-    var cert: String?
-
-    @Option(help: ArgumentHelp("Its private key. (default: in the --cert file)", valueName: "file"))
-    var key: String?
+    @Option(
+        help: ArgumentHelp("Also write the report as a page of HTML.", valueName: "file"),
+        completion: .file(extensions: ["html"])
+    )
+    var report: String?
 
     func validate() throws {
-        guard key == nil || cert != nil else { throw ValidationError("--key needs --cert.") }
+        guard report != "-", report != "" else {
+            throw ValidationError("--report needs a file: standard output has the result.")
+        }
     }
 
-    /// Who the server is, and the root in PEM when that is of its own making.
-    func identity(
-        for address: SocketAddress,
-        _ now: UnixTime
-    ) throws -> (TLSIdentity, root: String?) {
-        if let cert {
-            do throws(SocketError) {
-                let own = try TLSIdentity(certificateFile: cert, privateKeyFile: key ?? cert)
-                return (own, nil)
-            } catch {
-                throw ToolFailure(code: "unusable_file", message: error.description)
+    /// Makes sure that the page can be written, before anything else is done.
+    ///
+    /// - Parameter surroundings: What is known of the process.
+    /// - Returns: What writes the page.
+    /// - Throws: `ToolFailure` that names the file.
+    func desk(in surroundings: ToolSurroundings) throws -> PageDesk {
+        do {
+            return PageDesk(file: try report.map(AtomicFile.init(at:)), surroundings: surroundings)
+        } catch {
+            throw ToolFailure(code: "unusable_file", message: Printable.text("\(error)"))
+        }
+    }
+}
+
+/// Writes the page of a run, if there is to be one.
+struct PageDesk {
+    fileprivate let file: AtomicFile?
+    fileprivate let surroundings: ToolSurroundings
+
+    /// Writes the page of a run that has an output.
+    ///
+    /// - Parameters:
+    ///   - output: The output.
+    ///   - failure: The exit code when the page cannot be written any more.
+    ///   - page: Makes the page.
+    /// - Returns: The output, also when the page cannot be written.
+    func publish(
+        _ output: ToolOutput,
+        failure: ExitStatus = .usage,
+        _ page: (ReportPage.Origin) -> ReportPage
+    ) -> ToolOutput {
+        guard let file else { return output }
+        let words = ["tlsinspect"] + surroundings.arguments
+        let origin = ReportPage.Origin(
+            command: words.map(PageDesk.quoted).joined(separator: " "),
+            tool: "tlsinspect \(Tool.version)",
+            time: surroundings.now
+        )
+        do throws(AtomicFile.Failure) {
+            try file.write(page(origin).text)
+            return output
+        } catch {
+            // The result is known and told all the same.
+            var output = output
+            output.errors += "tlsinspect: \(Printable.text("\(error)"))\n"
+            output.status = failure
+            return output
+        }
+    }
+
+    /// A word as a shell takes it.
+    static func quoted(_ word: String) -> String {
+        let isPlain = word.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: "_@%+=:,./-".utf8.contains(byte)
             }
         }
-        let seconds = now.seconds
-        let authority = try TestCA(name: "tlsinspect serve", validity: .days(-1...30)) { seconds }
-        let names = ["localhost", "127.0.0.1", "::1", address.address]
-        let places = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }
-        var recipe = CertificateRecipe.server(places.map { SubjectName(names[$0]) })
-        recipe.validity = .days(-1...30)
-        let issued = try authority.issue(recipe)
-        let identity = try TLSIdentity(
-            certificate: Array(issued.chainPEM.utf8),
-            privateKey: Array(issued.privateKeyPEM.utf8)
-        )
-        return (identity, authority.certificatePEM)
+        guard !isPlain || word.isEmpty else { return word }
+        return "'" + word.replacing("'", with: "'\\''") + "'"
     }
 }

@@ -23,6 +23,7 @@ struct ProbeCommand: ToolCommand {
               tlsinspect probe '[::1]:443' --sni - --alpn h2 --tls 1.3
               tlsinspect probe mail.example.com --starttls smtp
               tlsinspect probe example.com --fail-on warn && echo fine
+              tlsinspect probe example.com --report page.html
             """
     )
 
@@ -33,6 +34,7 @@ struct ProbeCommand: ToolCommand {
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var output: OutputOptions
+    @OptionGroup var page: PageOptions
 
     @Option(help: "Exit with 1 from this severity on.")
     var failOn: Severity = .bad
@@ -41,6 +43,7 @@ struct ProbeCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         var probe = try connection.probe(of: host)
+        let desk = try page.desk(in: surroundings)
         let report: InspectionReport
         do throws(SocketError) {
             try connection.trust.readFiles(into: &probe)
@@ -48,6 +51,9 @@ struct ProbeCommand: ToolCommand {
         } catch {
             report = .unusableFile(error, command: "probe", probe)
         }
-        return ReportWriter(options: output, surroundings: surroundings).output(report)
+        let written = ReportWriter(options: output, surroundings: surroundings).output(report)
+        // Nothing was inspected, so there is nothing to show.
+        guard report.result != .invalid else { return written }
+        return desk.publish(written) { ReportPage(report, $0) }
     }
 }

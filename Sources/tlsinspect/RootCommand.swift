@@ -16,6 +16,8 @@ struct RootCommand: ParsableCommand {
                                                      that name, at another address
               tlsinspect probe 192.0.2.7:8443 --sni -
                                                      without a servername
+              tlsinspect probe example.com --report page.html
+                                                     a page with pictures, too
               tlsinspect matrix example.com --sni example.com,www.example.com,-
                                                      which certificate and protocol
                                                      for which servername
@@ -34,6 +36,9 @@ struct RootCommand: ParsableCommand {
               4   TCP, and no TLS handshake
               5   a handshake, and a certificate not trusted or for another name
               70  a bug
+
+            MANUALS
+              man tlsinspect-probe, and so on; docs/man of the sources
             """,
         version: "tlsinspect \(Tool.version)",
         subcommands: [

@@ -69,10 +69,13 @@ struct ScanText {
             }
             page.line("behaviour", words.joined(separator: " · "))
         }
+        if !report.unknown.isEmpty {
+            page.line("not known", report.unknown.joined(separator: " · ") + "   no answer")
+        }
         let cost = report.cost
         page.line(
             "cost",
-            "\(cost.connections) connections, \(cost.rounds) rounds, "
+            "\(cost.connections) connections, \(cost.rounds) round trips, "
                 + Spans.milliseconds(cost.elapsed)
         )
     }
@@ -89,17 +92,6 @@ extension ScanReport.SuiteEntry {
         case "weak": .yellow
         case "bad": .red
         default: nil
-        }
-    }
-}
-
-extension ScanReport.Preference {
-    /// Who decides, in words.
-    var words: String {
-        switch self {
-        case .server: "server's order"
-        case .client: "client's order"
-        case .mixed: "order depends"
         }
     }
 }

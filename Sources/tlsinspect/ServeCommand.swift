@@ -29,7 +29,7 @@ struct ServeCommand: ToolCommand {
     )
     var local = "127.0.0.1:8443"
 
-    @OptionGroup var page: PageOptions
+    @OptionGroup var server: ServerOptions
 
     @OptionGroup var output: OutputOptions
 
@@ -47,7 +47,7 @@ struct ServeCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         let address = try address()
-        let (identity, root) = try page.identity(for: address, surroundings.now)
+        let (identity, root) = try server.identity(for: address, surroundings.now)
         let desk = HelloDesk(root: root)
         do {
             try await desk.serve(at: address, identity) { local in
@@ -74,7 +74,7 @@ struct ServeCommand: ToolCommand {
                 \(paint("serving", .bold))  \(report.url)
 
                   \(report.url)json       the same for programs
-                \(page.cert == nil ? "  \(report.url)root.pem   the root to trust, for as long as it runs\n" : "")
+                \(server.cert == nil ? "  \(report.url)root.pem   the root to trust, for as long as it runs\n" : "")
                 Ctrl-C ends it.
 
                 """

@@ -28,6 +28,7 @@ struct TextReport {
     // MARK: Header
 
     private var header: String {
+        let verdict = report.verdict
         guard let target = report.target else { return paint(verdict, verdictStyle) }
         let name = Printable.text(target.name)
         let host = target.address ?? target.name
@@ -36,37 +37,6 @@ struct TextReport {
         let gap = max(2, Self.width - left.count - verdict.count)
         return paint(name, .bold) + "  →  \(address)" + String(repeating: " ", count: gap)
             + paint(verdict, verdictStyle)
-    }
-
-    /// The outcome in a few words.
-    var verdict: String {
-        switch report.result {
-        case .ok: ["ok", tally].compactMap(\.self).joined(separator: ", ")
-        case .untrusted: "not trusted"
-        case .nameMismatch: "wrong name"
-        case .unresolved: "name not found"
-        case .refused: "connection refused"
-        case .unreachable: "unreachable"
-        case .connectionFailed: "no connection"
-        case .timeout: report.exit == .noConnection ? "no connection in time" : "no answer in time"
-        case .alert: report.error?.alert.map { "alert \($0.number) \($0.name)" } ?? "alert"
-        case .notTLS: "not TLS"
-        case .closed: "closed during the handshake"
-        case .starttlsRefused: "STARTTLS refused"
-        case .handshakeFailed: "handshake failed"
-        case .invalid: "invalid"
-        case .internalError: "a bug"
-        }
-    }
-
-    private var tally: String? {
-        let words: [(Severity, String)] = [(.bad, "bad"), (.warn, "warning"), (.note, "note")]
-        let counts = words.compactMap { severity, word -> String? in
-            let count = report.findings.filter { $0.severity == severity }.count
-            guard count > 0 else { return nil }
-            return "\(count) \(word)" + (count == 1 || severity == .bad ? "" : "s")
-        }
-        return counts.isEmpty ? nil : counts.joined(separator: ", ")
     }
 
     private var verdictStyle: Painter.Style {
@@ -195,29 +165,6 @@ extension Severity {
         case .warn: .yellow
         case .bad: .red
         }
-    }
-}
-
-/// Spans of time in few characters.
-enum Spans {
-    /// Milliseconds with one decimal: `0.3 ms`.
-    static func milliseconds(_ value: Double) -> String {
-        "\((value * 10).rounded() / 10) ms"
-    }
-
-    /// Seconds in the largest unit that leaves at least two: `300 s`, `2 h`, `7 days`.
-    static func seconds(_ value: Int) -> String {
-        for (unit, size) in [("days", 86400), ("h", 3600), ("min", 60)] where value >= 2 * size {
-            return "\(value / size) \(unit)"
-        }
-        return "\(value) s"
-    }
-
-    /// Days in days, or in years from two on.
-    static func days(_ value: Int) -> String {
-        if value < 0 { return "expired" }
-        if value >= 730 { return "\(value / 365) years" }
-        return value == 1 ? "1 day" : "\(value) days"
     }
 }
 

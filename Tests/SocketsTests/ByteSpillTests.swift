@@ -55,4 +55,28 @@ import Testing
         let isEmpty = spill.isEmpty
         #expect(isEmpty)
     }
+
+    @Test("borrowed bytes come out as others do, and are copied when asked or appended to")
+    func borrowed() {
+        let lent = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 4)
+        defer { unsafe lent.deallocate() }
+        for appends in [false, true] {
+            _ = unsafe lent.update(fromContentsOf: [1, 2, 3, 4])
+            var spill = ByteSpill()
+            unsafe spill.borrow(lent)
+            spill.removeFirst(1)
+            if appends { append([5], to: &spill) } else { spill.own() }
+            unsafe lent.update(repeating: 0)
+            let rest = contents(spill)
+            #expect(rest == (appends ? [2, 3, 4, 5] : [2, 3, 4]))
+            spill.removeFirst(rest.count)
+            // What was borrowed and is used up is let go.
+            unsafe spill.borrow(lent)
+            spill.removeFirst(4)
+            spill.own()
+            append([6], to: &spill)
+            let last = contents(spill)
+            #expect(last == [6])
+        }
+    }
 }

@@ -172,6 +172,44 @@ struct ExpiryTests {
         }
     }
 
+    @Test("of 500 addresses as many are under way as jobs allow, and never more")
+    func inFlight() async throws {
+        let jobs = 64
+        let gate = Gate(waitsFor: jobs)
+        // All of 127.0.0.0/8 is this machine.
+        let options = SocketListenerInit(type: .tcp, local: SocketAddress("0.0.0.0", port: 0))
+        let reports = try await withServer(options) { socket in
+            await gate.enter()
+            _ = try? await socket.read()
+            await gate.leave()
+        } _: { address in
+            let targets = try (0..<500).map { place in
+                try target(
+                    SocketAddress("127.0.\(place / 250).\(place % 250 + 1)", port: address.port)
+                )
+            }
+            return await Inspector(now: bench.now).expiry(of: targets, jobs: jobs)
+        }
+        #expect(reports.count == 500)
+        #expect(reports.allSatisfy { $0.result == .closed })
+        #expect(Set(reports.compactMap(\.target.address)).count == 500)
+        #expect(await gate.most == jobs)
+        #expect(await gate.entered == 500)
+    }
+
+    @Test("promtool accepts the samples of good servers and bad ones")
+    func promtool() async throws {
+        let directory = try TemporaryDirectory()
+        let file = directory.path + "/tls.prom"
+        let text = ExpiryFormats(reports: try await reports(), limits: ExpiryLimits()).prometheus
+        try text.write(toFile: file, atomically: true, encoding: .utf8)
+        let run = try await ProcessRun(
+            URL(fileURLWithPath: "/usr/bin/env"),
+            ["bash", "-c", "exec promtool check metrics < \"$0\"", file]
+        )
+        #expect(run.exitCode == 0, "\(run.output)\(run.errors)")
+    }
+
     @Test("the exit code of many is the worst, a missing connection before all")
     func worst() {
         #expect(TLSInspection.ExitStatus.worst([]) == .clean)
@@ -182,6 +220,28 @@ struct ExpiryTests {
         )
         #expect(TLSInspection.ExitStatus.worst([.noHandshake, .findings]) == .noHandshake)
     }
+}
+
+/// Counts who is inside, and holds the first until so many are.
+private actor Gate {
+    private let size: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+    private var inside = 0
+    private(set) var most = 0
+    private(set) var entered = 0
+
+    init(waitsFor size: Int) { self.size = size }
+
+    func enter() async {
+        inside += 1
+        entered += 1
+        most = max(most, inside)
+        if entered < size { return await withCheckedContinuation { waiting.append($0) } }
+        for one in waiting { one.resume() }
+        waiting = []
+    }
+
+    func leave() { inside -= 1 }
 }
 
 /// A format that is not kept.

@@ -1,5 +1,5 @@
 // `serve`, asked by this package's own client, by curl, and by a raw client that says what no browser
-// would; the page that chromium shows is looked at by people (docs/images/serve.png).
+// would. What a browser makes of the page is in BrowserTests, and in docs/images/serve.png.
 
 import Foundation
 import Sockets

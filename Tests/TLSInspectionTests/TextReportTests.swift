@@ -59,7 +59,7 @@ struct TextReportTests {
     @Test("each outcome has words of its own", arguments: InspectionReport.Outcome.allCases)
     func verdicts(_ outcome: InspectionReport.Outcome) {
         let words = InspectionReport.Outcome.allCases.map {
-            TextReport(InspectionReport(command: "probe", result: $0, exit: .clean), .plain).verdict
+            InspectionReport(command: "probe", result: $0, exit: .clean).verdict
         }
         #expect(Set(words).count == words.count)
     }

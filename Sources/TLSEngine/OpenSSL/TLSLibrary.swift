@@ -103,9 +103,12 @@ public struct TLSLibrary: Sendable {
         guard let pointer = unsafe OSSL_LIB_CTX_new() else {
             throw ErrorQueue.error(.internalError)
         }
+        var loaded: [OpaquePointer] = unsafe []
         do throws(TLSError) {
-            try unsafe load(parts, into: pointer)
+            try unsafe load(parts, into: pointer, &loaded)
         } catch {
+            // The context alone does not let go of what was loaded by name.
+            unsafe loaded.reversed().forEach { _ = unsafe OSSL_PROVIDER_unload($0) }
             unsafe OSSL_LIB_CTX_free(pointer)
             throw error
         }
@@ -113,7 +116,11 @@ public struct TLSLibrary: Sendable {
         return unsafe Context(pointer)
     }
 
-    private static func load(_ parts: Description, into pointer: OpaquePointer) throws(TLSError) {
+    private static func load(
+        _ parts: Description,
+        into pointer: OpaquePointer,
+        _ loaded: inout [OpaquePointer]
+    ) throws(TLSError) {
         if let path = parts.searchPath {
             guard unsafe OSSL_PROVIDER_set_default_search_path(pointer, path) == 1 else {
                 throw ErrorQueue.error(.internalError)
@@ -129,9 +136,10 @@ public struct TLSLibrary: Sendable {
             }
         }
         for name in parts.providers {
-            guard unsafe OSSL_PROVIDER_load(pointer, name) != nil else {
+            guard let provider = unsafe OSSL_PROVIDER_load(pointer, name) else {
                 throw ErrorQueue.error(.providerUnavailable, name, hint: hint(for: name))
             }
+            unsafe loaded.append(provider)
         }
         guard let properties = parts.properties else { return }
         guard unsafe EVP_set_default_properties(pointer, properties) == 1 else {

@@ -16,9 +16,6 @@ struct Elimination: Sendable {
     /// The lanes, open or not.
     private(set) var lanes: [Lane] = []
 
-    /// Whether there was something to ask, and nothing is left of it.
-    var isDone: Bool { !lanes.isEmpty && openLanes.isEmpty }
-
     /// The places of the lanes that have to be asked.
     var openLanes: [Int] { lanes.indices.filter { lanes[$0].isOpen && !lanes[$0].values.isEmpty } }
 
@@ -37,6 +34,20 @@ struct Elimination: Sendable {
             parts[place % parts.count].append(value)
         }
         lanes = parts.map { Lane(values: $0) }
+    }
+
+    /// Begins, once, with neighbours in lanes of a size: values that are common then share few lanes.
+    mutating func begin(_ values: [UInt16], size: Int) {
+        guard lanes.isEmpty else { return }
+        lanes = stride(from: 0, to: values.count, by: size).map {
+            Lane(values: values[$0..<min($0 + size, values.count)].filter { !known.contains($0) })
+        }
+    }
+
+    /// Adds a lane of what is not known.
+    mutating func add(_ values: [UInt16]) {
+        let values = values.filter { !known.contains($0) }
+        if !values.isEmpty { lanes.append(Lane(values: values)) }
     }
 
     /// Notes a value that was chosen.

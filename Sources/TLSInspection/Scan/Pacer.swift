@@ -4,6 +4,7 @@
 struct Pacer: Sendable {
     /// How many may run at once.
     var jobs: Int
+    private let burst: Int
     private let interval: Duration
     private var next: ContinuousClock.Instant?
 
@@ -11,20 +12,36 @@ struct Pacer: Sendable {
     ///
     /// - Parameters:
     ///   - jobs: How many may run at once.
-    ///   - rate: How many may start in a second; nil is no limit. As many as `jobs` may start at once.
-    init(jobs: Int, rate: Double?) {
+    ///   - rate: How many may start in a second; nil is no limit.
+    ///   - burst: How many may start at once after a pause, and at first; nil is `jobs`.
+    init(jobs: Int, rate: Double?, burst: Int? = nil) {
         self.jobs = max(1, jobs)
+        self.burst = max(1, burst ?? jobs)
         interval = rate.map { .seconds(1 / max($0, 0.01)) } ?? .zero
     }
 
     /// Waits until one more may start.
-    private mutating func wait() async {
+    mutating func wait() async {
         guard interval > .zero else { return }
         let clock = ContinuousClock()
-        let now = clock.now
-        let start = max(next ?? now, now - interval * (jobs - 1))
+        let (start, now) = (turn(clock), clock.now)
         next = start + interval
         if start > now { try? await clock.sleep(until: start) }
+    }
+
+    /// Whether one more may start now, which then counts as started.
+    mutating func mayStart() -> Bool {
+        guard interval > .zero else { return true }
+        let clock = ContinuousClock()
+        let start = turn(clock)
+        guard start <= clock.now else { return false }
+        next = start + interval
+        return true
+    }
+
+    private func turn(_ clock: ContinuousClock) -> ContinuousClock.Instant {
+        let earliest = clock.now - interval * (burst - 1)
+        return max(next ?? earliest, earliest)
     }
 
     /// Does something with each input, at most ``jobs`` at once.

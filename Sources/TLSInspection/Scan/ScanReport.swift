@@ -15,7 +15,7 @@ public struct ScanReport: Codable, Hashable, Sendable {
     public var result: InspectionReport.Outcome
     /// The exit code.
     public var exit: ExitStatus
-    /// Each version, oldest first, and whether it is spoken.
+    /// Each version, oldest first, and whether it is spoken; without what gave no answer.
     public var versions: [Version] = []
     /// The suites of each version that is spoken, oldest first.
     public var suites: [Suites] = []
@@ -33,6 +33,8 @@ public struct ScanReport: Codable, Hashable, Sendable {
     @EncodesNull public var policy: PolicyVerdict?
     /// What is worth telling, heaviest first.
     public var findings: [Finding] = []
+    /// What was asked for and not answered, for example `versions.TLS1.0` or `suites.TLS1.2`.
+    public var unknown: [String] = []
     /// What the scan cost.
     public var cost = Cost()
     /// Why there is nothing to tell; nil when there is.
@@ -49,7 +51,7 @@ public struct ScanReport: Codable, Hashable, Sendable {
         case schemes = "signature_schemes"
         case alpn
         case primeBits = "dh_prime_bits"
-        case behaviours, policy, findings, cost, error
+        case behaviours, policy, findings, unknown, cost, error
     }
 }
 
@@ -192,9 +194,10 @@ extension ScanReport {
 
     /// What a scan cost.
     public struct Cost: Codable, Hashable, Sendable {
-        /// Connections that were opened.
+        /// Connections that were opened, also those that were opened ahead and not needed.
         public var connections = 0
-        /// How many of them had to wait for the answer of another, one behind the other.
+        /// Round trips that had to wait for each other: one for each wave of hellos, and one to connect
+        /// wherever that was not done while another wave was under way.
         public var rounds = 0
         /// Hellos that got no answer in time, when asked again neither.
         public var unanswered = 0

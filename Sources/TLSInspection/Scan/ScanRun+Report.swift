@@ -11,14 +11,17 @@ extension ScanRun {
         var report = ScanReport(target: target, result: .ok, exit: .clean)
         report.sni = plan.servername
         report.cost.connections = connections
-        report.cost.rounds = rounds
+        report.cost.rounds = roundTrips
         report.cost.unanswered = plan.unanswered
+        report.unknown = plan.unheard.sorted()
         guard !plan.spoken.isEmpty else {
             fail(&report)
             return report
         }
-        report.versions = CodePoints.versions.map {
-            ScanReport.Version(version: shortName($0), supported: plan.versions[$0] ?? false)
+        report.versions = CodePoints.versions.compactMap { version in
+            plan.versions[version].map {
+                ScanReport.Version(version: shortName(version), supported: $0)
+            }
         }
         report.suites = plan.spoken.map(suites)
         report.groups = plan.spoken.filter { $0 >= .tls12 }.map(groups).filter {
@@ -65,13 +68,14 @@ extension ScanRun {
     private func suites(_ version: ProtocolVersion) -> ScanReport.Suites {
         let found = plan.suites[version]?.found ?? []
         var firsts: [Bool: UInt16] = [:]
-        (firsts[false], firsts[true]) = (found.first, plan.firstSuite[version])
-        let preference = preference(found, firsts)
+        (firsts[false], firsts[true]) = (plan.chosenSuite[version], plan.firstSuite[version])
+        let ordered = inOrder(found, CodePoints.suites(of: version))
+        let preference = preference(ordered, firsts)
         return ScanReport.Suites(
             version: shortName(version),
             preference: preference,
-            first: preference == .server ? found.first.map { Suite($0).name } : nil,
-            suites: inOrder(found, CodePoints.suites(of: version)).map {
+            first: preference == .server ? firsts[false].map { Suite($0).name } : nil,
+            suites: ordered.map {
                 let suite = Suite($0)
                 return ScanReport.SuiteEntry(
                     name: suite.name,
@@ -83,11 +87,11 @@ extension ScanRun {
     }
 
     private func groups(_ version: ProtocolVersion) -> ScanReport.Groups {
-        let found = plan.groups[version]?.found ?? []
+        let ordered = inOrder(plan.groups[version]?.found ?? [], CodePoints.groups(of: version))
         return ScanReport.Groups(
             version: shortName(version),
-            preference: version == .tls13 ? preference(found, plan.firstGroup) : nil,
-            groups: inOrder(found, CodePoints.groups(of: version)).map {
+            preference: version == .tls13 ? preference(ordered, plan.firstGroup) : nil,
+            groups: ordered.map {
                 ScanReport.GroupEntry(
                     name: CodePoints.groupName($0),
                     id: wireForm($0),
@@ -119,17 +123,23 @@ extension ScanRun {
     /// Who decides, by the choices among all of them in one order and in the other.
     private func preference(_ found: [UInt16], _ firsts: [Bool: UInt16]?) -> ScanReport.Preference?
     {
-        guard let one = firsts?[false], let other = firsts?[true] else { return nil }
+        guard found.count > 1, let one = firsts?[false], let other = firsts?[true] else {
+            return nil
+        }
         if one == other { return .server }
         return one == found.first && other == found.last ? .client : .mixed
     }
 
     private var protocols: ScanReport.Protocols? {
-        guard !plan.alpn.isEmpty else { return nil }
+        guard plan.protocolAnswer(ScanPlan.strangeProtocol) != nil else { return nil }
         let taken = options.alpn.filter {
-            if case .flight(let flight)? = plan.alpn[$0] { flight.alpn == $0 } else { false }
+            if case .flight(let flight)? = plan.protocolAnswer($0) {
+                flight.alpn == $0
+            } else {
+                false
+            }
         }
-        let strange: ScanReport.NoOverlap? = plan.alpn[ScanPlan.strangeProtocol].map {
+        let strange: ScanReport.NoOverlap? = plan.protocolAnswer(ScanPlan.strangeProtocol).map {
             switch $0 {
             case .flight(let flight): flight.alpn == nil ? .ignores : .imposes
             case .alert(let alert): alert == .noApplicationProtocol ? .refuses : .unclear

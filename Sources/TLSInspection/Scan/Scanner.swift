@@ -19,10 +19,12 @@ public struct ScanOptions: Hashable, Sendable {
     public var addressFamily: SocketAddressFamily = .any
     /// Time for each connection and its answer; 10 s by default, less when answers come fast.
     public var timeout: Duration = .seconds(10)
-    /// Connections at once; 20 by default.
-    public var jobs = 20
+    /// Connections at once; 32 by default, with those that are opened ahead of their question.
+    public var jobs = 32
     /// Connections in a second; 200 by default, nil is no limit.
     public var rate: Double? = 200
+    /// Connections that may be opened before ``rate`` counts; 80 by default, as much as one usual scan.
+    public var burst = 80
     /// Whether more connections are spent on fewer rounds.
     public var isFast = false
     /// What the server should speak; nil judges by findings alone.
@@ -77,7 +79,10 @@ struct ScanRun {
     var route: RawRoute
     var address: SocketAddress?
     var connections = 0
-    var rounds = 0
+    /// Round trips that had to wait for each other.
+    var roundTrips = 0
+    /// Connections that were opened ahead, oldest first.
+    var spares: [RawLine] = []
     /// The answers of the first round, should all of them be failures.
     var firstAnswers: [RawAnswer] = []
 
@@ -88,7 +93,7 @@ struct ScanRun {
             protocols: options.alpn,
             isFast: options.isFast
         )
-        pacer = Pacer(jobs: options.jobs, rate: options.rate)
+        pacer = Pacer(jobs: options.jobs, rate: options.rate, burst: options.burst)
         route = RawRoute(
             address: options.connect ?? options.target,
             family: options.addressFamily,
@@ -98,40 +103,114 @@ struct ScanRun {
     }
 
     mutating func run(at now: UnixTime, progress: (Int, Int) -> Void) async {
-        while rounds < ScanLimits.rounds, !Task.isCancelled {
-            let probes = plan.nextRound()
+        while plan.round < ScanLimits.rounds, !Task.isCancelled {
+            let probes = plan.nextRound(
+                limit: spares.isEmpty ? ScanLimits.probesInRound : spares.count
+            )
             guard !probes.isEmpty else { break }
-            rounds += (probes.count + pacer.jobs - 1) / pacer.jobs
             var replies = await ask(probes, at: now, progress)
             if plan.round == 1 {
                 firstAnswers = replies.map(\.answer)
                 pin(replies)
-            } else {
+            }
+            if plan.round > 1 || firstAnswers.contains(where: \.isFlight) {
                 await askAgain(probes, &replies, at: now, progress)
             }
-            for (probe, reply) in zip(probes, replies) { plan.take(reply.answer, to: probe) }
+            plan.take(replies.map(\.answer), to: probes)
             if plan.spoken.isEmpty { break }
         }
+        dropSpares()
     }
 
+    private mutating func dropSpares() {
+        for line in spares { line.drop() }
+        spares = []
+    }
+
+    /// Asks a round's questions, on the connections that are ready and then on new ones, and opens some
+    /// for the next round meanwhile.
+    ///
+    /// The oldest connection is always asked first: a server that serves one after the other would
+    /// otherwise wait for the hello of one that is kept for later.
     private mutating func ask(
         _ probes: [ScanProbe],
         at now: UnixTime,
         _ progress: (Int, Int) -> Void
     ) async -> [RawReply] {
-        let (route, plan, options) = (route, plan, options)
-        var opened = connections
-        let replies = await pacer.each(probes) { probe in
-            if case .alpn = probe.purpose, plan.alpnVersion == nil {
-                return await Inspector(now: now).alpnReply(probe, options, route)
+        var run = self
+        var replies = [RawReply?](repeating: nil, count: probes.count)
+        var fresh = 0
+        await withTaskGroup(of: (Int, RawReply)?.self) { group in
+            var running = 0
+            var first: RawLine?
+            for (place, probe) in probes.enumerated() {
+                if case .encryptedALPN = probe.purpose { run.dropSpares() }
+                if run.spares.isEmpty, running >= run.pacer.jobs,
+                    case let (place, reply)?? = await group.next()
+                {
+                    replies[place] = reply
+                    running -= 1
+                }
+                running += 1
+                if case .encryptedALPN = probe.purpose {
+                    await run.pacer.wait()
+                    (fresh, run.connections) = (fresh + 1, run.connections + 1)
+                    let (options, route) = (run.options, run.route)
+                    group.addTask {
+                        (place, await Inspector(now: now).alpnReply(probe, options, route))
+                    }
+                    continue
+                }
+                if run.spares.isEmpty {
+                    await run.pacer.wait()
+                    (fresh, run.connections) = (fresh + 1, run.connections + 1)
+                    run.spares.append(run.route.open())
+                }
+                let line = run.spares.removeFirst()
+                first = first ?? line
+                group.addTask { (place, await line.ask(probe.hello, probe.framing)) }
+                progress(run.connections, run.plan.round)
             }
-            return await route.ask(probe.hello, probe.framing)
-        } tell: { _, _ in
-            opened += 1
-            progress(opened, plan.round)
+            let leftover = run.spares.count
+            await run.openSpares(beside: running, first)
+            let hesitation = run.route.timeout / 4
+            if leftover > 0 {
+                group.addTask {
+                    try? await Task.sleep(for: hesitation)
+                    return nil
+                }
+            }
+            while running > 0, let next = await group.next() {
+                if let (place, reply) = next {
+                    replies[place] = reply
+                    running -= 1
+                } else {
+                    // Perhaps it serves one after the other, and waits for one that has no question.
+                    run.dropSpares()
+                }
+            }
+            group.cancelAll()
         }
-        connections += probes.count
-        return replies
+        let waves = (fresh + run.pacer.jobs - 1) / run.pacer.jobs
+        run.roundTrips += fresh == 0 ? 1 : 2 * waves
+        self = run
+        progress(connections, plan.round)
+        return replies.compactMap(\.self)
+    }
+
+    /// Opens what the next round is likely to need, as far as jobs and rate allow.
+    private mutating func openSpares(beside running: Int, _ first: RawLine?) async {
+        if plan.round == 1 {
+            // Not to a door that is closed; and all to the address that opened.
+            guard let address = await first?.openedAddress else { return }
+            route.address = address
+        }
+        let room = min(pacer.jobs - running, plan.forecast) - spares.count
+        for _ in 0..<max(0, room) {
+            guard pacer.mayStart() else { return }
+            connections += 1
+            spares.append(route.open())
+        }
     }
 
     /// What met silence or a closed door, though others got in, is tried once more.
@@ -141,14 +220,11 @@ struct ScanRun {
         at now: UnixTime,
         _ progress: (Int, Int) -> Void
     ) async {
+        let refusals = replies.contains { if case .alert = $0.answer { true } else { false } }
         let places = replies.indices.filter {
-            switch replies[$0].answer {
-            case .silence, .unconnected, .clear: true
-            default: false
-            }
+            plan.isUnheard(replies[$0].answer) || refusals && replies[$0].answer == .closed
         }
         guard !places.isEmpty else { return }
-        rounds += 1
         let again = await ask(places.map { probes[$0] }, at: now, progress)
         for (place, reply) in zip(places, again) { replies[place] = reply }
     }
@@ -160,7 +236,10 @@ struct ScanRun {
             let reply = replies.first(where: { if case .flight = $0.answer { true } else { false } }
             )
         else { return }
-        if let answered = reply.address { (route.address, address) = (answered, answered) }
+        if let answered = reply.address {
+            if route.address != answered { dropSpares() }
+            (route.address, address) = (answered, answered)
+        }
         let slow = (reply.timings.connect ?? .zero) + (reply.answerTime ?? .zero)
         route.timeout = min(route.timeout, max(ScanLimits.patience, slow * 10))
     }
@@ -170,6 +249,10 @@ struct ScanRun {
 enum ScanLimits {
     /// The most rounds, whatever a server answers.
     static let rounds = 200
+    /// The hellos of a round, unless more depend on answers.
+    static let probesInRound = 16
+    /// The connections that a fast scan opens for its second wave, while it waits for the first.
+    static let forecast = 160
     /// The least time for an answer, however fast others came.
     static let patience = Duration.seconds(3)
 }
