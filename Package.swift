@@ -86,7 +86,7 @@ let package = Package(
         ),
         .target(
             name: "TLSInspection",
-            dependencies: ["Sockets", "TLSEngine"],
+            dependencies: ["Sockets", "SocketCore", "TLSEngine"],
             swiftSettings: settings
         ),
 
@@ -227,7 +227,8 @@ let package = Package(
         .testTarget(
             name: "TLSInspectionTests",
             dependencies: [
-                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "TLSTestKit",
+                "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "SocketCore",
+                "TLSTestKit",
             ],
             swiftSettings: settings
         ),

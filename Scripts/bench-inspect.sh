@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Scans a server behind a round trip of 50 ms with tlsinspect, sslscan and sslyze, and compares times and
-# what was found.
+# what was found; or forwards connections with tlsinspect and haproxy, and compares what that costs.
 #
 #   Scripts/bench-inspect.sh               builds tlsinspect, starts nginx and the delay
-#   TLSINSPECT=path Scripts/bench-inspect.sh     takes a tlsinspect that is built
+#   Scripts/bench-inspect.sh forward       short connections, throughput, and 8,000 connections held
+#   TLSINSPECT=path Scripts/bench-inspect.sh ...     takes a tlsinspect that is built
+#
+# `forward`: one thread each, on the first processor; load and backend (relay-load.c) are on the second.
+# haproxy logs nothing, tlsinspect writes each connection into a file, or with -q nothing. ROUNDS (3) and
+# SECONDS_EACH (5) are the environment's; the medians and their ratios are the last lines.
 #
 # The delay is python3's: each direction is held up by 25 ms, connections are told at once. sslscan (apt)
 # and sslyze (PyPI) are left out when they are not installed.
@@ -24,6 +29,11 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
+
+if [[ ${1:-} == forward ]]; then
+    source "$(dirname "${BASH_SOURCE[0]}")/bench-forward.sh"
+    exit
+fi
 
 openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=a.test \
     -addext subjectAltName=DNS:a.test -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null

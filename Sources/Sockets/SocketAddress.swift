@@ -1,7 +1,7 @@
 // The seed's `SocketAddress`: a text and a port. The text may be an IPv4 or IPv6 address (with a
 // zone), a DNS name, or the path of a unix socket; which one it is, is found when it is used.
 
-import SocketCore
+package import SocketCore
 
 /// Where a socket connects to or listens (seed `SocketAddress`).
 public struct SocketAddress: Hashable, Sendable {
@@ -60,7 +60,8 @@ public struct SocketAddress: Hashable, Sendable {
         }
     }
 
-    init(_ address: NetworkAddress) {
+    /// Makes an address of the kernel's.
+    package init(_ address: NetworkAddress) {
         switch address {
         case .ip(let ip, let port): self.init(ip.description, port: port)
         case .unix(let path):

@@ -1,10 +1,10 @@
 // From the errors of the layers below to the public one.
 
-import SocketCore
+package import SocketCore
 
 extension SocketError {
     /// The error for a system call of a connection.
-    static func system(
+    package static func system(
         _ errno: Errno,
         _ call: String,
         address: SocketAddress? = nil,
@@ -33,7 +33,10 @@ extension SocketError {
     }
 
     /// The error for a failure of ours that names its call.
-    static func system(_ error: SystemCallError, address: SocketAddress? = nil) -> SocketError {
+    package static func system(
+        _ error: SystemCallError,
+        address: SocketAddress? = nil
+    ) -> SocketError {
         system(error.errno, error.call, address: address)
     }
 

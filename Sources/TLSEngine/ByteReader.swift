@@ -2,33 +2,37 @@
 
 /// Takes numbers and vectors of TLS from the front of bytes.
 struct ByteReader {
-    private var rest: ArraySlice<UInt8>
+    private let bytes: [UInt8]
+    private var place: Int
+    private let end: Int
 
-    init(_ bytes: some Collection<UInt8>) { rest = Array(bytes)[...] }
+    /// Reads an array's bytes from a place on; they are not copied.
+    init(_ bytes: [UInt8], from place: Int = 0) {
+        self.init(bytes, place, bytes.count)
+    }
 
-    init(_ bytes: [UInt8]) { rest = bytes[...] }
+    private init(_ bytes: [UInt8], _ place: Int, _ end: Int) {
+        (self.bytes, self.place, self.end) = (bytes, place, end)
+    }
 
-    var isAtEnd: Bool { rest.isEmpty }
+    var isAtEnd: Bool { place == end }
 
     /// Everything that is left.
     mutating func takeRest() -> [UInt8] {
-        defer { rest = [] }
-        return Array(rest)
+        defer { place = end }
+        return Array(bytes[place..<end])
     }
 
     mutating func take(_ count: Int) throws(TLSError) -> [UInt8] {
-        guard rest.count >= count else { throw ClientHello.malformed("it ends too early") }
-        defer { rest = rest.dropFirst(count) }
-        return Array(rest.prefix(count))
+        let start = try pass(count)
+        return Array(bytes[start..<place])
     }
 
-    mutating func number8() throws(TLSError) -> UInt8 {
-        guard let byte = rest.popFirst() else { throw ClientHello.malformed("it ends too early") }
-        return byte
-    }
+    mutating func number8() throws(TLSError) -> UInt8 { bytes[try pass(1)] }
 
     mutating func number16() throws(TLSError) -> UInt16 {
-        try UInt16(number8()) << 8 | UInt16(number8())
+        let start = try pass(2)
+        return UInt16(bytes[start]) << 8 | UInt16(bytes[start + 1])
     }
 
     mutating func number32() throws(TLSError) -> UInt32 {
@@ -49,11 +53,26 @@ struct ByteReader {
         try bounded(take(Int(try number16())), least)
     }
 
+    /// What reads a vector behind two bytes of length, where it stands.
+    mutating func reader16(_ least: Int = 0) throws(TLSError) -> ByteReader {
+        let count = Int(try number16())
+        let start = try pass(count)
+        guard count >= least else { throw ClientHello.malformed("a list is too short") }
+        return ByteReader(bytes, start, place)
+    }
+
     private func bounded(_ bytes: [UInt8], _ least: Int) throws(TLSError) -> [UInt8] {
         guard bytes.count >= least else {
             throw ClientHello.malformed("a list is too short")
         }
         return bytes
+    }
+
+    /// Goes over bytes, and gives the place where they begin.
+    private mutating func pass(_ count: Int) throws(TLSError) -> Int {
+        guard end - place >= count else { throw ClientHello.malformed("it ends too early") }
+        defer { place += count }
+        return place
     }
 
     /// Refuses what nothing accounts for.
@@ -72,6 +91,9 @@ struct ByteReader {
 
     /// Reads numbers of two bytes until nothing is left.
     mutating func numbers16() throws(TLSError) -> [UInt16] {
-        try all { reader throws(TLSError) in try reader.number16() }
+        var found: [UInt16] = []
+        found.reserveCapacity((end - place) / 2)
+        while !isAtEnd { found.append(try number16()) }
+        return found
     }
 }

@@ -78,7 +78,7 @@ public struct CertificateTimestamps: Hashable, Sendable {
         guard let list else { return }
         do throws(TLSError) {
             var outer = ByteReader(list)
-            var inner = ByteReader(try outer.vector16(1))
+            var inner = try outer.reader16(1)
             try outer.finish()
             all += try inner.all { reader throws(TLSError) in
                 try CertificateTimestamp(try reader.vector16(1), source)

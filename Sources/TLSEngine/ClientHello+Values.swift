@@ -62,7 +62,7 @@ extension ClientHello.Extension.Value {
 
     /// One name of a host, as every version of TLS has it; without a byte of zero.
     private static func servername(_ reader: inout ByteReader) throws(TLSError) -> String {
-        var list = ByteReader(try reader.vector16(1))
+        var list = try reader.reader16(1)
         let type = try list.number8()
         let name = try list.vector16(1)
         try list.finish()
@@ -91,19 +91,19 @@ extension ClientHello.Extension.Value {
     }
 
     private static func protocols(_ reader: inout ByteReader) throws(TLSError) -> [[UInt8]] {
-        var list = ByteReader(try reader.vector16(2))
+        var list = try reader.reader16(2)
         return try list.all { reader throws(TLSError) in try reader.vector8(1) }
     }
 
     private static func names(_ reader: inout ByteReader) throws(TLSError) -> [[UInt8]] {
-        var list = ByteReader(try reader.vector16(3))
+        var list = try reader.reader16(3)
         return try list.all { reader throws(TLSError) in try reader.vector16(1) }
     }
 
     private static func authorities(
         _ reader: inout ByteReader
     ) throws(TLSError) -> [ClientHello.Extension.TrustedAuthority] {
-        var list = ByteReader(try reader.vector16())
+        var list = try reader.reader16()
         return try list.all { reader throws(TLSError) in
             let type = try reader.number8()
             let identifier: [UInt8] =
@@ -122,7 +122,7 @@ extension ClientHello.Extension.Value {
         _ type: UInt8,
         _ reader: inout ByteReader
     ) throws(TLSError) -> ClientHello.Extension.StatusRequest {
-        var list = ByteReader(try reader.vector16())
+        var list = try reader.reader16()
         let responders = try list.all { reader throws(TLSError) in try reader.vector16(1) }
         return ClientHello.Extension.StatusRequest(
             type: type,
@@ -143,10 +143,10 @@ extension ClientHello.Extension.Value {
     private static func statusRequests(
         _ reader: inout ByteReader
     ) throws(TLSError) -> [ClientHello.Extension.StatusRequest] {
-        var list = ByteReader(try reader.vector16(1))
+        var list = try reader.reader16(1)
         return try list.all { reader throws(TLSError) in
             let type = try reader.number8()
-            var request = ByteReader(try reader.vector16())
+            var request = try reader.reader16()
             guard type == 1 || type == 2 else {
                 return ClientHello.Extension.StatusRequest(
                     type: type,
@@ -163,7 +163,7 @@ extension ClientHello.Extension.Value {
     private static func cachedObjects(
         _ reader: inout ByteReader
     ) throws(TLSError) -> [ClientHello.Extension.CachedObject] {
-        var list = ByteReader(try reader.vector16(1))
+        var list = try reader.reader16(1)
         return try list.all { reader throws(TLSError) in
             let type = try reader.number8()
             return ClientHello.Extension.CachedObject(type: type, digest: try reader.vector8(1))
@@ -173,12 +173,12 @@ extension ClientHello.Extension.Value {
     private static func presharedKeys(
         _ reader: inout ByteReader
     ) throws(TLSError) -> [ClientHello.Extension.PresharedKeyOffer] {
-        var list = ByteReader(try reader.vector16(7))
+        var list = try reader.reader16(7)
         let identities = try list.all { reader throws(TLSError) in
             let count = try reader.vector16(1).count
             return (count: count, age: try reader.number32())
         }
-        var proofs = ByteReader(try reader.vector16(33))
+        var proofs = try reader.reader16(33)
         let binders = try proofs.all { reader throws(TLSError) in try reader.vector8(32).count }
         guard identities.count == binders.count else {
             throw ClientHello.malformed("not one proof for each key")
@@ -195,7 +195,7 @@ extension ClientHello.Extension.Value {
     private static func keyShares(
         _ reader: inout ByteReader
     ) throws(TLSError) -> [ClientHello.Extension.KeyShare] {
-        var list = ByteReader(try reader.vector16())
+        var list = try reader.reader16()
         return try list.all { reader throws(TLSError) in
             let group = NamedGroup(rawValue: try reader.number16())
             let key = try reader.vector16(1)

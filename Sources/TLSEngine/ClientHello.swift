@@ -68,28 +68,32 @@ public struct ClientHello: Sendable, Hashable {
     }
 
     private init(message: [UInt8], records: [UInt8]) throws(TLSError) {
-        var reader = ByteReader(message.dropFirst(4))
+        var reader = ByteReader(message, from: 4)
         legacyVersion = ProtocolVersion(rawValue: try reader.number16())
         self.records = records
         self.message = message
         random = try reader.take(32)
         sessionID = try reader.vector8()
         guard sessionID.count <= 32 else { throw ClientHello.malformed("a session id of 33 bytes") }
-        var suites = ByteReader(try reader.vector16(2))
+        var suites = try reader.reader16(2)
         cipherSuites = try suites.numbers16()
         compressionMethods = try reader.vector8(1)
         var found: [Extension] = []
+        var facts = Facts()
         if !reader.isAtEnd {
-            var list = ByteReader(try reader.vector16())
+            var list = try reader.reader16()
             try reader.finish()
-            var numbers: Set<UInt16> = []
+            var numbers = SeenNumbers()
+            // As many as most clients send.
+            found.reserveCapacity(24)
             while !list.isAtEnd {
                 let number = try list.number16()
-                guard numbers.insert(number).inserted else {
+                guard numbers.insert(number) else {
                     let type = ExtensionType(rawValue: number)
                     throw ClientHello.malformed("\(type) comes twice")
                 }
                 let read = try Extension(number: number, contents: try list.vector16())
+                facts.note(read)
                 // Its proof is over everything before it (RFC 8446 §4.2.11).
                 guard read.type != .presharedKey || list.isAtEnd else {
                     throw ClientHello.malformed("\(read.type) is not the last extension")
@@ -98,8 +102,6 @@ public struct ClientHello: Sendable, Hashable {
             }
         }
         extensions = found
-        var facts = Facts()
-        for entry in found { facts.note(entry) }
         servername = facts.servername
         alpn = facts.alpn
         versions = facts.versions ?? [legacyVersion.rawValue]
@@ -141,7 +143,9 @@ public struct ClientHello: Sendable, Hashable {
             let size = message[1...3].reduce(0) { $0 << 8 | Int($1) }
             guard size <= limit else { break }
             if message.count >= 4 + size {
-                return (Array(bytes[..<place]), Array(message[..<(4 + size)]))
+                // The usual hello is one record of nothing else: neither is copied once more.
+                if message.count > 4 + size { message.removeSubrange((4 + size)...) }
+                return (bytes.count == place ? bytes : Array(bytes[..<place]), message)
             }
         }
         guard bytes.count < limit, place < limit else {
@@ -152,6 +156,20 @@ public struct ClientHello: Sendable, Hashable {
             )
         }
         return nil
+    }
+
+    /// Numbers that have come: few in a row, as most clients send few; of many a set.
+    private struct SeenNumbers {
+        private static let fewMax = 64
+        private var few: [UInt16] = []
+        private var many: Set<UInt16> = []
+
+        /// Notes a number; false when it has come before.
+        mutating func insert(_ number: UInt16) -> Bool {
+            guard !few.contains(number), !many.contains(number) else { return false }
+            if few.count < Self.fewMax { few.append(number) } else { many.insert(number) }
+            return true
+        }
     }
 
     /// What most callers want to know of the extensions.

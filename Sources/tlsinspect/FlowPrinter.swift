@@ -8,7 +8,7 @@ struct FlowPrinter {
     private let format: OutputOptions.Format
     private let paint: Painter
     private let surroundings: ToolSurroundings
-    private let hellos: HelloPrinter
+    private let hellos: HelloLines
     /// The flows of `json`, and how many are not shown.
     private var kept: [FlowRecord] = []
     private var missed = 0
@@ -17,7 +17,7 @@ struct FlowPrinter {
         self.format = format
         self.paint = paint
         self.surroundings = surroundings
-        hellos = HelloPrinter(format, paint, surroundings)
+        hellos = HelloLines(paint)
     }
 
     /// Writes a flow.
@@ -47,7 +47,7 @@ struct FlowPrinter {
         if let retry = flow.retry { lines.append("retry   " + Printable.text(retry.name)) }
         if let answer = flow.answer { lines += text(of: answer) }
         lines += flow.findings.map(text(of:))
-        return hellos.text(of: flow.hello) + lines.map { HelloPrinter.indent + $0 + "\n" }.joined()
+        return hellos.text(of: flow.hello) + lines.map { HelloLines.indent + $0 + "\n" }.joined()
     }
 
     private func text(of answer: FlowRecord.Answer) -> [String] {

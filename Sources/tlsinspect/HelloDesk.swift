@@ -23,11 +23,11 @@ final class HelloDesk: Sendable {
     init(root: String?) { self.root = root }
 
     /// Serves while a closure runs.
-    func serve(
+    func serve<Result: Sendable>(
         at address: SocketAddress,
         _ identity: TLSIdentity,
-        _ body: (SocketAddress) async -> Void
-    ) async throws {
+        _ body: (SocketAddress) async throws -> Result
+    ) async throws -> Result {
         let options = SocketListenerInit(type: .tls, local: address, identity: identity) {
             $0.alpn = ["http/1.1"]
             $0.idleTimeout = DeskLimits.idle
@@ -37,14 +37,15 @@ final class HelloDesk: Sendable {
                 return .accept
             }
         }
-        try await withListener(options) { listener in
+        return try await withListener(options) { listener in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { [self] in
                     try await listener.serve { [self] in try await answer($0) }
                 }
-                await body(listener.localAddress)
+                let result = try await body(listener.localAddress)
                 await listener.close()
                 try await group.waitForAll()
+                return result
             }
         }
     }

@@ -1,4 +1,4 @@
-// What `listen` writes: a hello in two lines, or a JSON object in one; and the sum of all.
+// What `listen` writes: a hello in three lines, or a JSON object in one; and the sum of all.
 
 import Sockets
 import Synchronization
@@ -6,14 +6,20 @@ import TLSInspection
 import Tooling
 
 /// Writes what is known of connections, as it comes.
+///
+/// Who moves bytes adds the lines of a connection to a text, or for JSON the connection to a list; a task
+/// writes those of a hundredth of a second at once. Lines are made where the hello is: a hello is many small
+/// pieces of memory, which are dear to give back on another thread.
 final class HelloPrinter: Sendable {
-    /// How many connections may wait to be written.
-    static let backlog = 1024
+    /// How many connections may wait to be written, and the memory that they may take.
+    static let backlog = 4096
+    static let backlogBytes = 8 << 20
     /// How many connections one JSON object holds.
     static let keptMax = 1000
-    /// Where the second line begins: below the remote address.
-    static let indent = String(repeating: " ", count: 16)
-
+    /// Room for the text of a busy hundredth of a second.
+    private static let textSize = 64 << 10
+    /// How long the first of what is written at once has to wait.
+    private static let pause = Duration.milliseconds(10)
     /// The first line of `jsonl`.
     private struct Listening: Codable {
         var schema = "tlsinspect/1"
@@ -22,16 +28,40 @@ final class HelloPrinter: Sendable {
         var local: String
     }
 
-    private let format: OutputOptions.Format
-    private let paint: Painter
-    private let surroundings: ToolSurroundings
-    /// The connections of `json`, and how many are not shown.
-    private let kept = Mutex((records: [HelloRecord](), missed: 0))
+    /// What is not written yet.
+    private struct Backlog {
+        /// The connections of JSON, and the lines of text.
+        var arrivals: [Arrival] = []
+        var text = ""
+        var lines: HelloLines
+        /// How many connections wait, and their memory.
+        var count = 0
+        var cost = 0
+        /// Connections that are not shown.
+        var missed = 0
+        /// The connections of `json`.
+        var kept: [HelloRecord] = []
+    }
 
-    init(_ format: OutputOptions.Format, _ paint: Painter, _ surroundings: ToolSurroundings) {
+    private let format: OutputOptions.Format
+    /// Whether single connections are told.
+    private let isQuiet: Bool
+    private let surroundings: ToolSurroundings
+    private let waiting: Mutex<Backlog>
+    private let wakes: AsyncStream<Void>
+    private let bell: AsyncStream<Void>.Continuation
+
+    init(
+        _ format: OutputOptions.Format,
+        isQuiet: Bool = false,
+        _ paint: Painter,
+        _ surroundings: ToolSurroundings
+    ) {
         self.format = format
-        self.paint = paint
+        self.isQuiet = isQuiet
+        waiting = Mutex(Backlog(lines: HelloLines(paint)))
         self.surroundings = surroundings
+        (wakes, bell) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Tells that it listens.
@@ -44,30 +74,66 @@ final class HelloPrinter: Sendable {
         }
     }
 
-    /// Writes a connection.
-    func show(_ record: HelloRecord) {
-        switch format {
-        case .text: surroundings.announce(text(of: record))
-        case .jsonl: surroundings.announce(JSONLine.text(of: record))
-        case .json:
-            kept.withLock {
-                if $0.records.count < Self.keptMax {
-                    $0.records.append(record)
-                } else {
-                    $0.missed += 1
-                }
+    /// Takes a connection, or counts it where there are too many already; never waits.
+    func add(_ arrival: Arrival) {
+        guard !isQuiet else { return }
+        let isFirst = waiting.withLock { waiting in
+            guard waiting.count < Self.backlog, waiting.cost < Self.backlogBytes else {
+                waiting.missed += 1
+                return false
             }
+            waiting.count += 1
+            if format == .text {
+                waiting.lines.add(arrival, to: &waiting.text)
+                waiting.cost = waiting.text.utf8.count
+            } else {
+                waiting.arrivals.append(arrival)
+                waiting.cost += arrival.cost
+            }
+            return waiting.count == 1
         }
+        if isFirst { bell.yield() }
     }
 
-    /// Counts a connection that is not shown.
-    func miss() { kept.withLock { $0.missed += 1 } }
+    /// Nothing comes any more.
+    func finish() { bell.finish() }
+
+    /// Writes until nothing comes any more.
+    func run() async {
+        for await _ in wakes {
+            // Cut short by nothing: it is too short to matter.
+            try? await Task.sleep(for: Self.pause)
+            write()
+        }
+        write()
+    }
+
+    private func write() {
+        let (arrivals, text) = waiting.withLock { waiting in
+            defer {
+                (waiting.arrivals, waiting.text) = ([], "")
+                (waiting.count, waiting.cost) = (0, 0)
+                waiting.text.reserveCapacity(Self.textSize)
+            }
+            return (waiting.arrivals, waiting.text)
+        }
+        if !text.isEmpty { surroundings.announce(text) }
+        guard !arrivals.isEmpty else { return }
+        guard format != .json else {
+            return waiting.withLock { waiting in
+                let room = max(0, Self.keptMax - waiting.kept.count)
+                waiting.kept += arrivals.prefix(room).map(\.record)
+                waiting.missed += max(0, arrivals.count - room)
+            }
+        }
+        surroundings.announce(arrivals.map { JSONLine.text(of: $0.record) }.joined())
+    }
 
     /// The output of the whole run, for what was not written while it went on.
     func end(_ summary: ListenSummary) -> ToolOutput {
         var summary = summary
-        kept.withLock {
-            summary.shown = $0.records
+        waiting.withLock {
+            summary.shown = $0.kept
             summary.unshown = $0.missed
         }
         return ToolOutput(
@@ -78,35 +144,6 @@ final class HelloPrinter: Sendable {
 
     // MARK: Text
 
-    func text(of record: HelloRecord) -> String {
-        let time = record.time?.dropFirst(11).dropLast() ?? "-           "
-        let remote = Printable.text(record.remote).padded(to: 21)
-        let start = "  " + paint(String(time), .dim) + "  " + remote + "  "
-        guard record.result == .tls else {
-            let beginning = record.beginning.map { ": \"\($0)\"" } ?? ""
-            let reason = record.result == .notTLS ? "" : " (\(Printable.text(record.error ?? "")))"
-            return start + paint(words(for: record.result), .yellow) + reason + beginning + "\n"
-        }
-        let versions = record.versions
-            .map { $0.hasPrefix("TLS") ? String($0.dropFirst(3)) : $0 }.joined(separator: ",")
-        let columns = [
-            paint(name(record.sni).padded(to: 20), .bold),
-            (record.alpn.isEmpty ? "-" : list(record.alpn)).padded(to: 13),
-            Printable.text(versions).padded(to: 7),
-        ]
-        var way = ""
-        if let backend = record.backend { way = "  → " + Printable.text(backend) }
-        if let error = record.error { way += "  " + paint(Printable.text(error), .red) }
-        let details = [
-            "ja4 \(Printable.text(record.ja4 ?? "-"))   ja3 \(record.ja3 ?? "-")",
-            "\(record.suites) suites · \(record.extensions) ext · groups "
-                + (record.groups.isEmpty ? "-" : list(record.groups, by: " "))
-                + " · \(record.size) B" + (record.grease ? " · GREASE" : ""),
-        ]
-        return start + columns.joined(separator: "  ") + way + "\n"
-            + details.map { Self.indent + $0 + "\n" }.joined()
-    }
-
     private func text(of summary: ListenSummary) -> String {
         var parts = [
             "\(summary.connections) connection" + (summary.connections == 1 ? "" : "s"),
@@ -114,28 +151,10 @@ final class HelloPrinter: Sendable {
         ]
         if summary.notTLS > 0 { parts.append("\(summary.notTLS) not TLS") }
         if summary.forwarded > 0 { parts.append("\(summary.forwarded) forwarded") }
+        if summary.answered > 0 { parts.append("\(summary.answered) answered") }
         if summary.undelivered > 0 { parts.append("\(summary.undelivered) not delivered") }
         if let median = summary.medianBytes { parts.append("\(median) B median hello") }
         if summary.unshown > 0 { parts.append("\(summary.unshown) not shown") }
         return "  " + parts.joined(separator: " · ") + "\n"
-    }
-
-    private func name(_ name: String?) -> String { name.map(Printable.text) ?? "(none)" }
-
-    /// At most eight of a list: a peer may send thousands.
-    private func list(_ values: [String], by separator: String = ",") -> String {
-        let shown = values.prefix(8).map { Printable.text($0) }.joined(separator: separator)
-        return values.count > 8 ? "\(shown) +\(values.count - 8)" : shown
-    }
-
-    private func words(for result: HelloRecord.Outcome) -> String {
-        switch result {
-        case .tls: "TLS"
-        case .notTLS: "not TLS"
-        case .malformed: "malformed hello"
-        case .tooLarge: "hello too large"
-        case .closed: "closed"
-        case .timeout: "no hello in time"
-        }
     }
 }

@@ -16,13 +16,15 @@ struct ListenCommand: ToolCommand {
             answered with an alert. With it the untouched bytes go where the map says: \
             KEY=ADDR:PORT by commas, where KEY is a servername, *.b.test for all names \
             below, - for no servername, alpn:h2 for a protocol that is offered, or * for \
-            all else. A name counts more than a protocol. Ctrl-C ends it, with a summary.
+            all else. A name counts more than a protocol. With --terminate clients that \
+            the map sends nowhere get the page of `serve`. Ctrl-C ends it, with a summary.
 
             EXAMPLES
               tlsinspect listen 127.0.0.1:8443
               tlsinspect listen 127.0.0.1:8443 --format jsonl
               tlsinspect listen :8443 --forward 'a.test=127.0.0.1:18443,*=127.0.0.1:18444'
               tlsinspect listen :8443 --forward 'alpn:h2=127.0.0.1:1,*=[::1]:2' --proxy v2
+              tlsinspect listen :8443 --forward a.test=127.0.0.1:18443 --terminate
             """
     )
 
@@ -40,6 +42,11 @@ struct ListenCommand: ToolCommand {
     @Option(help: ArgumentHelp("Tell backends about the client.", valueName: "v1|v2"))
     var proxy: WatchOptions.ProxyForm?
 
+    @Flag(help: "Answer who is sent nowhere with the page of `serve`.")
+    var terminate = false
+
+    @OptionGroup var server: ServerOptions
+
     @Option(
         help: ArgumentHelp("Time for a hello, and to reach a backend.", valueName: "seconds")
     )
@@ -55,6 +62,14 @@ struct ListenCommand: ToolCommand {
     )
     var connections = 10_000
 
+    @Option(
+        help: ArgumentHelp("Threads that move bytes; each serves thousands.", valueName: "n")
+    )
+    var threads = 1
+
+    @Flag(name: .shortAndLong, help: "Tell about no single connection, only the sum.")
+    var quiet = false
+
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
@@ -67,10 +82,17 @@ struct ListenCommand: ToolCommand {
         guard (1...1_000_000).contains(connections) else {
             throw ValidationError("--connections is 1 to 1000000.")
         }
+        guard (1...256).contains(threads) else { throw ValidationError("--threads is 1 to 256.") }
         guard proxy == nil || forward != nil else {
             throw ValidationError("--proxy needs --forward.")
         }
-        _ = try options()
+        guard terminate || server.cert == nil else {
+            throw ValidationError("--cert needs --terminate.")
+        }
+        let options = try options()
+        guard !terminate || options.routes?.takesAll != true else {
+            throw ValidationError("--terminate has nobody to answer: the map sends all on by *.")
+        }
     }
 
     /// What the options describe.
@@ -86,6 +108,7 @@ struct ListenCommand: ToolCommand {
             options.timeout = .seconds(timeout)
             options.idle = idle == 0 ? nil : .seconds(idle)
             options.connections = connections
+            options.threads = threads
             return options
         } catch {
             throw ValidationError("\(Printable.text(error.detail ?? error.description)).")
@@ -93,28 +116,38 @@ struct ListenCommand: ToolCommand {
     }
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
+        var options = try options()
+        guard terminate else { return try await watch(options, surroundings) }
+        // Relays connect to the page as to any backend, by a name that is in no file system.
+        let place = SocketAddress("unix:@tlsinspect-\(UInt64.random(in: 0 ... .max))", port: 0)
+        let (identity, root) = try server.identity(for: options.local, surroundings.now)
+        options.page = place
+        return try await HelloDesk(root: root).serve(at: place, identity) { _ in
+            try await watch(options, surroundings)
+        }
+    }
+
+    /// Watches until it is told to end.
+    private func watch(
+        _ options: WatchOptions,
+        _ surroundings: ToolSurroundings
+    ) async throws -> ToolOutput {
         let watch: HelloWatch
-        let options = try options()
         do throws(SocketError) {
             watch = try HelloWatch(options, now: surroundings.now)
         } catch {
             throw ToolFailure(code: "cannot_listen", message: error.description)
         }
-        let printer = HelloPrinter(output.format, output.painter(in: surroundings), surroundings)
-        printer.begin(at: watch.localAddress)
-        // What is not read in time is counted and left out: a terminal that stands still stops nobody.
-        let (records, feed) = AsyncStream.makeStream(
-            of: HelloRecord.self,
-            bufferingPolicy: .bufferingOldest(HelloPrinter.backlog)
+        let printer = HelloPrinter(
+            output.format,
+            isQuiet: quiet,
+            output.painter(in: surroundings),
+            surroundings
         )
+        printer.begin(at: watch.localAddress)
         let summary = try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { for await record in records { printer.show(record) } }
-            let serving = Task {
-                try await watch.run { record in
-                    guard case .dropped = feed.yield(record) else { return }
-                    printer.miss()
-                }
-            }
+            group.addTask { await printer.run() }
+            let serving = Task { try await watch.run { printer.add($0) } }
             // Not a child: it may wait for a signal that never comes.
             let ending = Task {
                 await surroundings.waitForEnd()
@@ -126,7 +159,7 @@ struct ListenCommand: ToolCommand {
                 serving.cancel()
             }
             ending.cancel()
-            feed.finish()
+            printer.finish()
             try await group.waitForAll()
             try result.get()
             return watch.summary

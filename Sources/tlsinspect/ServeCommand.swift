@@ -4,7 +4,6 @@ import ArgumentParser
 import Foundation
 import Sockets
 import TLSInspection
-import TLSTestKit
 import Tooling
 
 /// Serves the page until it is told to end.
@@ -30,16 +29,11 @@ struct ServeCommand: ToolCommand {
     )
     var local = "127.0.0.1:8443"
 
-    @Option(help: ArgumentHelp("Show this certificate chain.", valueName: "file"))
-    var cert: String?
-
-    @Option(help: ArgumentHelp("Its private key. (default: in the --cert file)", valueName: "file"))
-    var key: String?
+    @OptionGroup var server: ServerOptions
 
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard key == nil || cert != nil else { throw ValidationError("--key needs --cert.") }
         _ = try address()
     }
 
@@ -53,7 +47,7 @@ struct ServeCommand: ToolCommand {
 
     func execute(in surroundings: ToolSurroundings) async throws -> ToolOutput {
         let address = try address()
-        let (identity, root) = try identity(address, surroundings.now)
+        let (identity, root) = try server.identity(for: address, surroundings.now)
         let desk = HelloDesk(root: root)
         do {
             try await desk.serve(at: address, identity) { local in
@@ -80,38 +74,11 @@ struct ServeCommand: ToolCommand {
                 \(paint("serving", .bold))  \(report.url)
 
                   \(report.url)json       the same for programs
-                \(cert == nil ? "  \(report.url)root.pem   the root to trust, for as long as it runs\n" : "")
+                \(server.cert == nil ? "  \(report.url)root.pem   the root to trust, for as long as it runs\n" : "")
                 Ctrl-C ends it.
 
                 """
         )
-    }
-
-    /// Who the server is, and the root in PEM when that is of its own making.
-    private func identity(
-        _ address: SocketAddress,
-        _ now: UnixTime
-    ) throws -> (TLSIdentity, root: String?) {
-        if let cert {
-            do throws(SocketError) {
-                let own = try TLSIdentity(certificateFile: cert, privateKeyFile: key ?? cert)
-                return (own, nil)
-            } catch {
-                throw ToolFailure(code: "unusable_file", message: error.description)
-            }
-        }
-        let seconds = now.seconds
-        let authority = try TestCA(name: "tlsinspect serve", validity: .days(-1...30)) { seconds }
-        let names = ["localhost", "127.0.0.1", "::1", address.address]
-        let places = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }
-        var recipe = CertificateRecipe.server(places.map { SubjectName(names[$0]) })
-        recipe.validity = .days(-1...30)
-        let issued = try authority.issue(recipe)
-        let identity = try TLSIdentity(
-            certificate: Array(issued.chainPEM.utf8),
-            privateKey: Array(issued.privateKeyPEM.utf8)
-        )
-        return (identity, authority.certificatePEM)
     }
 }
 

@@ -333,9 +333,7 @@ struct CaptureFlowTests {
         let name = try #require(bytes.firstRange(of: Array("a.test".utf8)))
         bytes.replaceSubrange(name, with: Array("\u{1b}[2Jx\u{7}".utf8.prefix(6)))
         let found = try flow(capture([(true, 0, bytes), (false, 0, TestSpeech.alert(112))]))
-        let surroundings = ToolSurroundings(now: testTime)
-        let printer = HelloPrinter(.text, Painter(isColored: false), surroundings)
-        let text = printer.text(of: found.hello)
+        let text = HelloLines(Painter(isColored: false)).text(of: found.hello)
         #expect(text.contains("[2Jx") && !text.contains("\u{1b}"))
         #expect(
             text.unicodeScalars.allSatisfy {

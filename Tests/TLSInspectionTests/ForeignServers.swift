@@ -167,10 +167,28 @@ private func withDaemon<Result: Sendable>(
         ["bash", "-c", closing + "; exec \"$@\"", "bash"] + arguments
     )
     try #require(started.exitCode == 0, "\(arguments[0]): \(started.errors)")
-    let result: Swift.Result<Result, any Error>
-    do { result = .success(try await body()) } catch { result = .failure(error) }
     let text = try String(contentsOfFile: pid, encoding: .utf8)
     let number = try #require(pid_t(text.split(whereSeparator: \.isWhitespace).first ?? ""))
-    kill(number, SIGTERM)
+    return try await withGuard(over: number, body)
+}
+
+/// Ends a process in the background behind a closure, and also when this process is killed before: the one
+/// who does it waits for the end of a pipe, which comes either way.
+private func withGuard<Result: Sendable>(
+    over number: pid_t,
+    _ body: () async throws -> Result
+) async throws -> Result {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = ["bash", "-c", "read -r; kill -TERM \(number)"]
+    let life = Pipe()
+    process.standardInput = life
+    let (ended, end) = AsyncStream.makeStream(of: Void.self)
+    process.terminationHandler = { _ in end.finish() }
+    try process.run()
+    let result: Swift.Result<Result, any Error>
+    do { result = .success(try await body()) } catch { result = .failure(error) }
+    try life.fileHandleForWriting.close()
+    for await _ in ended {}
     return try result.get()
 }

@@ -145,6 +145,19 @@ func readToEnd(_ socket: Socket) async throws {
     for try await _ in try socket.stream() {}
 }
 
+/// Waits until something is so, and leaves the processor to others meanwhile.
+func until(_ isSo: () throws -> Bool) async throws {
+    while try !isSo() {
+        try Task.checkCancellation()
+        let (waits, feed) = AsyncStream.makeStream(of: Void.self)
+        let signal = AbortSignal.timeout(.milliseconds(5))
+        signal.onAbort { _ in feed.finish() }
+        for await _ in waits {}
+        // A signal that is dropped is never given.
+        withExtendedLifetime(signal) {}
+    }
+}
+
 extension InspectionReport {
     /// The ids of the findings, in order.
     var findingIDs: [String] { findings.map(\.id) }

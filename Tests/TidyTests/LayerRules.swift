@@ -27,7 +27,9 @@ private let importTable: [String: ImportRow] = [
     ),
     "SocketsTracing": ImportRow(allowed: ["Sockets", "ObservedFacts", "Tracing"]),
     "SocketsLifecycle": ImportRow(allowed: ["Sockets", "ServiceLifecycle"]),
-    "TLSInspection": ImportRow(allowed: ["Sockets", "TLSEngine", "Synchronization"]),
+    "TLSInspection": ImportRow(
+        allowed: ["Sockets", "SocketCore", "TLSEngine", "Synchronization"]
+    ),
     "Tooling": ImportRow(allowed: ["Sockets", "ArgumentParser", "Foundation", "Glibc"]),
     "tlsinspect": ImportRow(
         allowed: [

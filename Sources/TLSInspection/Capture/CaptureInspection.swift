@@ -154,7 +154,7 @@ public struct CaptureInspection: ~Copyable {
         var told: [FlowRecord] = []
         for conversation in flows.takeSettled() {
             let flow = FlowRecord(conversation)
-            tally.note(flow.hello, isForwarding: false)
+            tally.note(flow.hello)
             if flow.answer?.result == .chosen { counts.answered += 1 }
             if flow.alert != nil { counts.refused += 1 }
             guard filter.includes(flow) else {

@@ -12,8 +12,9 @@ struct HelloPeek {
     private var place = 0
     /// How much of the message whole records held.
     private var held = 0
-    /// The first bytes of the message, which tell its length.
-    private var head: [UInt8] = []
+    /// The first four bytes of the message, which tell its length, as far as they came.
+    private var head: UInt32 = 0
+    private var headCount = 0
 
     /// Makes an empty one.
     ///
@@ -26,7 +27,7 @@ struct HelloPeek {
     /// - Returns: The hello, once it is whole; nil when more is needed.
     /// - Throws: ``TLSError`` of ``ClientHello/init(reading:limit:)``.
     mutating func take(_ piece: [UInt8]) throws(TLSError) -> ClientHello? {
-        bytes += piece
+        if bytes.isEmpty { bytes = piece } else { bytes += piece }
         guard isWorthReading() else { return nil }
         return try ClientHello(reading: bytes, limit: limit)
     }
@@ -39,13 +40,14 @@ struct HelloPeek {
                 return true
             }
             guard bytes.count >= place + 5 + count else { break }
-            if head.count < 4 { head += bytes[(place + 5)..<(place + 5 + count)].prefix(4) }
+            for byte in bytes[(place + 5)..<(place + 5 + min(count, 4 - headCount))] {
+                head = head << 8 | UInt32(byte)
+                headCount += 1
+            }
             held += count
             place += 5 + count
-            guard head[0] == 1 else { return true }
-            if head.count >= 4, held >= 4 + head[1...3].reduce(0, { $0 << 8 | Int($1) }) {
-                return true
-            }
+            guard head >> (8 * UInt32(headCount - 1)) == 1 else { return true }
+            if headCount == 4, held >= 4 + Int(head & 0xff_ffff) { return true }
         }
         return bytes.count >= limit || bytes.count > place && bytes[place] != 22
             || bytes.count > place + 5 && place == 0 && bytes[5] != 1

@@ -61,7 +61,7 @@ public struct HelloRecord: Codable, Hashable, Sendable {
     @EncodesNull public var beginning: String? = nil
     /// The key of the map that decided.
     @EncodesNull public var route: String? = nil
-    /// Where it was sent.
+    /// Where it was sent; `page` is the tool's own.
     @EncodesNull public var backend: String? = nil
     /// What went wrong, in words.
     @EncodesNull public var error: String? = nil
@@ -116,6 +116,8 @@ public struct ListenSummary: Codable, Hashable, Sendable {
     public var notTLS = 0
     /// How many were sent to a backend that took them.
     public var forwarded = 0
+    /// How many got the page.
+    public var answered = 0
     /// How many should have been sent somewhere and were not.
     public var undelivered = 0
     /// Half of the hellos are not larger; to 16 bytes.
@@ -130,7 +132,7 @@ public struct ListenSummary: Codable, Hashable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case schema, command, event, local, connections, tls, unnamed
         case notTLS = "not_tls"
-        case forwarded, undelivered
+        case forwarded, answered, undelivered
         case medianBytes = "median_bytes"
         case unshown, shown, exit
     }
@@ -147,21 +149,37 @@ struct HelloTally {
 
     init(local: String) { summary = ListenSummary(local: local) }
 
-    mutating func note(_ record: HelloRecord, isForwarding: Bool) {
+    mutating func note(_ arrival: Arrival) {
+        note(arrival.result, size: arrival.size, isNamed: arrival.servername != nil)
+        if arrival.result == .tls { note(arrival.way, isDelivered: arrival.error == nil) }
+    }
+
+    /// Counts a connection that somebody else had.
+    mutating func note(_ record: HelloRecord) {
+        note(record.result, size: record.size, isNamed: record.sni != nil)
+    }
+
+    private mutating func note(_ result: HelloRecord.Outcome, size: Int, isNamed: Bool) {
         summary.connections += 1
-        switch record.result {
+        switch result {
         case .tls:
             summary.tls += 1
-            if record.sni == nil { summary.unnamed += 1 }
-            if isForwarding, record.error == nil { summary.forwarded += 1 }
-            if isForwarding, record.error != nil { summary.undelivered += 1 }
-            let place = record.size / 16
+            if !isNamed { summary.unnamed += 1 }
+            let place = size / 16
             if place >= sizes.count {
                 sizes += [Int](repeating: 0, count: place + 1 - sizes.count)
             }
             sizes[place] += 1
         case .notTLS: summary.notTLS += 1
         default: break
+        }
+    }
+
+    private mutating func note(_ way: RelayWay?, isDelivered: Bool) {
+        if !isDelivered {
+            summary.undelivered += 1
+        } else if let way {
+            if way.isPage { summary.answered += 1 } else { summary.forwarded += 1 }
         }
     }
 

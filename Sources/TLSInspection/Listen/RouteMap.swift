@@ -39,6 +39,15 @@ public struct RouteMap: Hashable, Sendable {
 
     /// The ways, in order.
     public private(set) var routes: [Route] = []
+    /// Where each key stands.
+    private var places: [Key: Int] = [:]
+    /// The ends of names, the longest in front.
+    private var ends: [End] = []
+
+    private struct End: Hashable {
+        var end: String
+        var place: Int
+    }
 
     /// Reads a map.
     ///
@@ -50,33 +59,38 @@ public struct RouteMap: Hashable, Sendable {
             guard let mark = entry.firstIndex(of: "="), let key = Key(entry[..<mark]) else {
                 throw SocketError(.invalidOption, detail: "\"\(entry)\" is not KEY=ADDR:PORT")
             }
-            guard !routes.contains(where: { $0.key == key }) else {
+            guard places.updateValue(routes.count, forKey: key) == nil else {
                 throw SocketError(.invalidOption, detail: "\(key) stands there twice")
             }
+            if case .under(let end) = key { ends.append(End(end: end, place: routes.count)) }
             let address = String(entry[entry.index(after: mark)...])
             routes.append(Route(key: key, backend: try SocketAddress(parsing: address)))
         }
+        ends.sort { $0.end.utf8.count > $1.end.utf8.count }
     }
 
     /// The way of a hello; nil when there is none.
     ///
     /// Its exact name counts most, then the longest end of it, or that it has none, then a protocol
     /// (the map's first), then what takes anything.
-    public func route(of hello: ClientHello) -> Route? {
-        let name = hello.servername?.lowercased()
-        let byName = routes.filter { route in
-            switch route.key {
-            case .name(let wanted): name == wanted
-            case .under(let end): name?.hasSuffix(end) ?? false
-            case .unnamed: name == nil
-            case .alpn, .any: false
-            }
+    public func route(of hello: ClientHello) -> Route? { place(of: hello).map { routes[$0] } }
+
+    /// Whether every hello has a way.
+    public var takesAll: Bool { places[.any] != nil }
+
+    /// The place of that way among the routes.
+    func place(of hello: ClientHello) -> Int? {
+        guard let name = hello.servername?.lowercased() else {
+            return place(of: .unnamed) ?? place(of: hello.alpn)
         }
-        // A name is longer than any end of it.
-        return byName.max { $0.key.weight < $1.key.weight }
-            ?? routes.first { route in
-                if case .alpn(let wanted) = route.key { hello.alpn.contains(wanted) } else { false }
-            } ?? routes.first { $0.key == .any }
+        return place(of: .name(name)) ?? ends.first { name.hasSuffix($0.end) }?.place
+            ?? place(of: hello.alpn)
+    }
+
+    private func place(of key: Key) -> Int? { places[key] }
+
+    private func place(of offered: [String]) -> Int? {
+        offered.compactMap { place(of: .alpn($0)) }.min() ?? place(of: .any)
     }
 }
 
@@ -95,14 +109,6 @@ extension RouteMap.Key {
         default:
             guard !text.contains(where: { "*: ".contains($0) }) else { return nil }
             self = .name(text.lowercased())
-        }
-    }
-
-    fileprivate var weight: Int {
-        switch self {
-        case .name: Int.max
-        case .under(let end): end.utf8.count
-        default: 0
         }
     }
 }
