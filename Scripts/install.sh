@@ -51,6 +51,7 @@ peers=(
     "sslscan"                # what it finds of a server
     "tshark"                 # what it makes of a ClientHello; decrypts captures by the key log
     "chromium"               # shows the pages of the tools (80 MB to load, some 290 MB on disk)
+    "libmonitoring-plugin-perl"  # reads what tlsinspect expiry tells Nagios
     # What reads the manual pages, and complains of them.
     "mandoc"
     "groff-base"

@@ -14,8 +14,8 @@ package enum LoopLimits {
     package static let pieceBytes = 4096
     /// Bytes of all pieces that wait.
     static let batchBytes = 64 << 10
-    /// Small messages, or so much work, until what waits is sent: some 100 microseconds.
-    static let batchEffort = 32
+    /// Pieces until all that waits is sent: some 100 microseconds of small messages.
+    static let batchPieces = 32
     /// Longest single sleep in milliseconds, a minute: no number can overflow on the way to epoll.
     static let sleepMilliseconds: UInt64 = 60_000
 }

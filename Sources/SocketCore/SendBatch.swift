@@ -8,8 +8,9 @@
 //
 // - Only on the loop's thread, and only while there is other work in the turn: a lone connection sends
 //   at once.
-// - Bounded three ways: bytes a piece, bytes a loop, and work since the first piece. Beyond any of them
-//   the caller sends at once, or the loop sends all it has between two pieces of work.
+// - Bounded three ways: bytes a piece, bytes a loop, and pieces. Beyond any of them the caller sends at
+//   once, or the loop sends all it has between two parts of its work. Before what takes long, a step of a
+//   handshake, all is sent.
 // - The memory is the loop's own and stands still until the turn's end: no allocation, no copy but that
 //   of a flight.
 
@@ -19,20 +20,19 @@ struct SendBatch: ~Copyable {
     // Owned, `LoopLimits.batchBytes` long; pages that are never written to cost nothing.
     private let memory: UnsafeMutableBufferPointer<UInt8>
     private var used = 0
-    private var effort = 0
     private var sources: [ReadinessSource] = []
 
     init() {
         unsafe memory = .allocate(capacity: LoopLimits.batchBytes)
-        sources.reserveCapacity(LoopLimits.batchEffort)
+        sources.reserveCapacity(LoopLimits.batchPieces)
     }
 
     deinit { unsafe memory.deallocate() }
 
     var isEmpty: Bool { sources.isEmpty }
 
-    /// Whether so much was done since the first piece that it should wait no longer.
-    var isDue: Bool { effort >= LoopLimits.batchEffort }
+    /// Whether there are so many pieces that the first should wait no longer.
+    var isDue: Bool { sources.count >= LoopLimits.batchPieces }
 
     /// Memory for a piece; nil when there is less, or the batch is due.
     @inline(__always)
@@ -43,9 +43,8 @@ struct SendBatch: ~Copyable {
 
     /// Takes in that a source has filled the first bytes of the room.
     @inline(__always)
-    mutating func add(_ source: ReadinessSource, _ count: Int, effort: Int) {
+    mutating func add(_ source: ReadinessSource, _ count: Int) {
         used += count
-        self.effort += effort
         sources.append(source)
     }
 
@@ -58,14 +57,13 @@ struct SendBatch: ~Copyable {
     mutating func removeAll() {
         sources.removeAll(keepingCapacity: true)
         used = 0
-        effort = 0
     }
 }
 
 extension EventLoop {
     /// Memory for a small piece that is to leave at the end of this turn.
     ///
-    /// Fill it from its beginning, then call ``addToBatch(_:_:effort:)`` before anything else asks.
+    /// Fill it from its beginning, then call ``addToBatch(_:_:)`` before anything else asks.
     ///
     /// - Parameters:
     ///   - count: So many bytes at least.
@@ -86,14 +84,13 @@ extension EventLoop {
     /// - Parameters:
     ///   - source: Whose bytes they are; kept until it is told.
     ///   - count: How many were written.
-    ///   - effort: What was done to make them, in small messages; see `LoopLimits.batchEffort`.
     @inline(__always)
-    package func addToBatch(_ source: ReadinessSource, _ count: Int, effort: Int) {
-        unsafe batch.add(source, count, effort: effort)
+    package func addToBatch(_ source: ReadinessSource, _ count: Int) {
+        unsafe batch.add(source, count)
     }
 
-    /// Has everybody send.
-    func sendBatch() {
+    /// Has everybody send; on the loop's thread, where no lock of a source is held.
+    package func sendBatch() {
         guard unsafe !batch.isEmpty else { return }
         var place = 0
         // Whoever is told may end, and resume others; nobody adds to the batch meanwhile, as tasks run

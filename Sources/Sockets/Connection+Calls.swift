@@ -214,6 +214,8 @@ extension Connection {
         while true {
             let isCharged = role == .server && loop.isCurrent && loop.isPressed
             let stepBegan = isCharged ? EventLoop.readClock() : began
+            // A step takes longer than all that waits for the end of this turn.
+            if loop.isCurrent { loop.sendBatch() }
             let step = state.withLock { s in s.stepHandshake(began) }
             if isCharged { chargeHandshake(since: stepBegan) }
             switch step {

@@ -354,7 +354,7 @@ extension Connection.Storage {
             unsafe transmit(room, count)
             return nil
         }
-        unsafe keepForBatch(room, count, effort: 1)
+        unsafe keepForBatch(room, count)
         return progress
     }
 
@@ -366,22 +366,18 @@ extension Connection.Storage {
             let room = unsafe owner?.loop.batchRoom(flight.count, evenIfAlone: true)
         else { return false }
         _ = unsafe room.update(fromContentsOf: flight)
-        unsafe keepForBatch(room, flight.count, effort: Connection.Storage.handshakeEffort)
+        unsafe keepForBatch(room, flight.count)
         return true
     }
 
-    /// A handshake's step takes as long as so many small messages.
-    private static let handshakeEffort = 8
-
     private mutating func keepForBatch(
         _ room: UnsafeMutableBufferPointer<UInt8>,
-        _ count: Int,
-        effort: Int
+        _ count: Int
     ) {
         guard count > 0, let owner = unsafe owner else { return }
         unsafe outbound.borrow(UnsafeMutableBufferPointer(rebasing: room[..<count]))
         isBatched = true
-        owner.loop.addToBatch(owner, count, effort: effort)
+        owner.loop.addToBatch(owner, count)
     }
 
     /// Has one record leave straight from the engine's buffer.

@@ -41,7 +41,7 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let senders = (0..<5).map { Sender($0, log) }
             await inTurn(loop, others: 3, log) {
                 for sender in senders where loop.hasRoom(100) {
-                    loop.addToBatch(sender, 100, effort: 1)
+                    loop.addToBatch(sender, 100)
                 }
             }
             // In a turn of its own.
@@ -59,20 +59,35 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
         }
     }
 
-    @Test("much work since the first piece ends the wait, and the batch begins anew")
-    func effort() async throws {
+    @Test("many pieces end the wait, and the batch begins anew")
+    func pieces() async throws {
         try await withLoop { loop in
             let log = Log<Int>()
             let sender = Sender(7, log)
             let roomBehind = Log<Bool>()
             await inTurn(loop, others: 2, log) {
-                loop.addToBatch(sender, 1, effort: LoopLimits.batchEffort)
+                for _ in 0..<LoopLimits.batchPieces { loop.addToBatch(sender, 1) }
                 roomBehind.append(loop.hasRoom(1))
                 loop.execute { roomBehind.append(loop.hasRoom(1, evenIfAlone: true)) }
             }
             _ = await on(loop) { true }
-            #expect(log.all == [7, -1, -1])
+            #expect(log.all == [Int](repeating: 7, count: LoopLimits.batchPieces) + [-1, -1])
             #expect(roomBehind.all == [false, true])
+        }
+    }
+
+    @Test("all can be sent before something that takes long")
+    func before() async throws {
+        try await withLoop { loop in
+            let log = Log<Int>()
+            let sender = Sender(7, log)
+            await inTurn(loop, others: 1, log) {
+                loop.addToBatch(sender, 1)
+                loop.sendBatch()
+                log.append(0)
+            }
+            _ = await on(loop) { true }
+            #expect(log.all == [7, 0, -1])
         }
     }
 
@@ -84,7 +99,7 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let rooms = Log<Bool>()
             await inTurn(loop, others: 1, log) {
                 rooms.append(loop.hasRoom(LoopLimits.batchBytes))
-                loop.addToBatch(sender, LoopLimits.batchBytes - 10, effort: 1)
+                loop.addToBatch(sender, LoopLimits.batchBytes - 10)
                 rooms.append(loop.hasRoom(10))
                 rooms.append(loop.hasRoom(11))
             }

@@ -197,6 +197,29 @@ struct ExpiryTests {
         #expect(await gate.entered == 500)
     }
 
+    @Test("Monitoring::Plugin reads the number of a line, and its ranges give the exit code")
+    func monitoringPlugin() async throws {
+        let table: [(days: Int, status: NagiosStatus)] = [
+            (60, .ok), (11, .warning), (3, .critical),
+        ]
+        let script = """
+            my ($words, $numbers) = split /\\|/, $ARGV[0], 2;
+            for (Monitoring::Plugin::Performance->parse_perfstring($numbers)) {
+                print join(" ", $_->label, $_->value, $_->threshold->get_status($_->value)), "\\n";
+            }
+            """
+        for (days, status) in table {
+            let report = try await report(recipe(days))
+            let (text, code) = ExpiryFormats(reports: [report], limits: ExpiryLimits()).nagios
+            #expect(code == status)
+            let run = try await ProcessRun(
+                URL(fileURLWithPath: "/usr/bin/perl"),
+                ["-MMonitoring::Plugin::Performance", "-e", script, text]
+            )
+            #expect(run.output == "min_days \(days) \(status.rawValue)\n", "\(run.errors)")
+        }
+    }
+
     @Test("promtool accepts the samples of good servers and bad ones")
     func promtool() async throws {
         let directory = try TemporaryDirectory()
