@@ -147,7 +147,11 @@ struct ScanTests {
             "TLSv1",
             "-serverpref",
         ]) { address in
-            let report = try await scan(address)
+            // It serves one after the other.
+            let report = try await scan(address) {
+                $0.jobs = 1
+                $0.waitLong()
+            }
             #expect(
                 report.versions.map(\.supported) == [false, true, true, true, true]
             )
@@ -165,7 +169,7 @@ struct ScanTests {
                 )
                 if client.exitCode == 0 { taken.insert(id) }
             }
-            #expect(Set(found.suites.map(\.id)) == taken)
+            #expect(Set(found.suites.map(\.id)) == taken, "\(report.unknown) \(report.cost)")
             #expect(taken.count > 30)
             #expect(report.findings.contains { $0.id == "old-version" })
             #expect(report.exit == .findings)
@@ -197,7 +201,11 @@ struct ScanTests {
         try await withOpenSSLServer([
             "-cert", cert, "-key", key, "-cipher", "ECDHE:kRSA:!PSK:!SRP:!eNULL:!aNULL",
         ]) { address in
-            let report = try await scan(address) { $0.rate = 200 }
+            let report = try await scan(address) {
+                $0.rate = 200
+                $0.jobs = 1
+                $0.waitLong()
+            }
             #expect(report.unknown == [])
             let rival = try await ProcessRun(
                 URL(fileURLWithPath: "/usr/bin/env"),
@@ -251,10 +259,11 @@ struct ScanTests {
             for isFast in [false, true] {
                 let report = try await scan(address) {
                     $0.isFast = isFast
+                    $0.waitLong()
                     if isFast { $0.jobs = 384 } else { $0.rate = 200 }
                 }
                 #expect(report.unknown == [])
-                #expect(report.cost.rounds <= (isFast ? 3 : 8))
+                #expect(report.cost.rounds <= (isFast ? 3 : 8), "\(report.cost)")
                 if !isFast { #expect(report.cost.connections <= 70) }
                 #expect(report.suites.first.map { $0.suites.count >= 25 } == true)
                 #expect(report.alpn?.protocols == ["h2", "http/1.1"])
@@ -370,4 +379,9 @@ struct ScanTests {
         // The first three at once, then one each 10 ms.
         #expect(times[7] >= .milliseconds(45))
     }
+}
+
+extension ScanOptions {
+    /// A machine that is busy with other tests is no server that does not answer.
+    fileprivate mutating func waitLong() { (timeout, patience) = (.seconds(40), .seconds(40)) }
 }

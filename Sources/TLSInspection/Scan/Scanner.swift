@@ -19,6 +19,8 @@ public struct ScanOptions: Hashable, Sendable {
     public var addressFamily: SocketAddressFamily = .any
     /// Time for each connection and its answer; 10 s by default, less when answers come fast.
     public var timeout: Duration = .seconds(10)
+    /// The least time for an answer, however fast others came.
+    package var patience = ScanLimits.patience
     /// Connections at once; 32 by default, with those that are opened ahead of their question.
     public var jobs = 32
     /// Connections in a second; 200 by default, nil is no limit.
@@ -241,7 +243,7 @@ struct ScanRun {
             (route.address, address) = (answered, answered)
         }
         let slow = (reply.timings.connect ?? .zero) + (reply.answerTime ?? .zero)
-        route.timeout = min(route.timeout, max(ScanLimits.patience, slow * 10))
+        route.timeout = min(route.timeout, max(options.patience, slow * 10))
     }
 }
 
@@ -253,7 +255,7 @@ enum ScanLimits {
     static let probesInRound = 16
     /// The connections that a fast scan opens for its second wave, while it waits for the first.
     static let forecast = 160
-    /// The least time for an answer, however fast others came.
+    /// See ``ScanOptions/patience``.
     static let patience = Duration.seconds(3)
 }
 
