@@ -35,8 +35,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     // Loop thread only.
     //
     // Exclusivity of what is used in every turn holds without the run-time check, which doubles the cost
-    // of a queued closure: each access is one call that calls
-    // nothing back.
+    // of a queued closure: each access is one call, which calls nothing of ours back.
     @exclusivity(unchecked) var queue = RunQueue()
     /// What leaves at the end of the turn.
     @exclusivity(unchecked) var batch = SendBatch()

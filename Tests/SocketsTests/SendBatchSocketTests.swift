@@ -62,6 +62,17 @@ import Testing
         #expect(all == [1] + large + [2])
     }
 
+    @Test("a piece of the limit's size waits, one byte more does not", arguments: Wire.secure)
+    func pieceLimit(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        for (count, waits) in [(LoopLimits.pieceBytes, true), (LoopLimits.pieceBytes + 1, false)] {
+            let piece = [UInt8](repeating: 5, count: count)
+            let look = await write([piece], to: pair.server)
+            #expect(look == Look(steps: [HotStep.done], isBatched: waits, isEmpty: !waits))
+            #expect(try await readExactly(count, from: pair.client) == piece)
+        }
+    }
+
     @Test("messages beyond the limits are sent within the turn", arguments: Wire.secure)
     func many(_ wire: Wire) async throws {
         let pair = try await Pair(wire)
