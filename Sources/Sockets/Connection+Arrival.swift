@@ -1,4 +1,4 @@
-// A server's TLS handshake as the loop runs it: no task, no continuation, one look under the lock for
+// A server's handshake as the loop runs it: no task, no continuation, one look under the lock for
 // each flight of the client. The connection's task begins when there is something to talk about.
 //
 // Theory of operation

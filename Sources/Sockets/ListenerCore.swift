@@ -213,14 +213,18 @@ final class ListenerCore: Sendable {
         } catch {
             connection.end(.failed(error), failure: error)
         }
-        connection.armTimer()
-        if !loopsShakeHands { handOver(connection, .accepted) }
+        if isTLS {
+            connection.armTimer()
+            if !loopsShakeHands { handOver(connection, .accepted) }
+        } else {
+            // It is ready, on its own loop.
+            connection.loop.enqueue(connection)
+        }
         return true
     }
 
-    /// Whether loops run the handshakes: nobody wants to have them on threads of his own, and there are
-    /// any.
-    private var loopsShakeHands: Bool { isTLS && executor == nil }
+    /// Whether loops run the handshakes: nobody wants to have them on threads of his own.
+    private var loopsShakeHands: Bool { !isTLS || executor == nil }
 
     /// Counts a connection as alive until it has ended; false when the listener is over.
     private func register(
@@ -245,7 +249,9 @@ final class ListenerCore: Sendable {
                 if let answer = tls?.earlyAnswer { c.earlyAnswer = answer }
                 c.idleTimeout = idleTimeout
                 c.handshakeBegan = EventLoop.readClock()
-                c.establishDeadline = c.handshakeBegan.advanced(by: limits.handshake)
+                if isTLS {
+                    c.establishDeadline = c.handshakeBegan.advanced(by: limits.handshake)
+                }
             }
             return true
         }
