@@ -226,6 +226,7 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     ///
     /// - Parameter arrival: The connection that hears of the verdict on its loop; nil for a task, which
     ///   waits for it.
+    /// - Returns: The place, to wait at or to withdraw.
     func stand(_ arrival: Connection? = nil) -> Place {
         let place = Place(since: EventLoop.readClock(), arrival: arrival)
         state.withLock { s in

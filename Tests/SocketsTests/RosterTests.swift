@@ -21,11 +21,13 @@ struct RosterTests {
     func reuse() {
         var roster = Roster<Int>()
         _ = roster.insert(-1)
-        let places = Set((0..<1000).map { number in
-            let place = roster.insert(number)
-            roster.remove(place)
-            return place
-        })
+        let places = Set(
+            (0..<1000).map { number in
+                let place = roster.insert(number)
+                roster.remove(place)
+                return place
+            }
+        )
         #expect(places.count == 1)
         #expect(roster.all == [-1])
     }
