@@ -213,11 +213,11 @@ final class ListenerCore: Sendable {
         } catch {
             connection.end(.failed(error), failure: error)
         }
-        if isTLS {
-            connection.armTimer()
-            if !loopsShakeHands { handOver(connection, .accepted) }
-        } else {
-            // It is ready, on its own loop.
+        if isTLS { connection.armTimer() }
+        if !loopsShakeHands {
+            handOver(connection, .accepted)
+        } else if !isTLS || connection.loop.isCurrent {
+            // The ClientHello is often there already; another loop hears of it by its edge.
             connection.loop.enqueue(connection)
         }
         return true
