@@ -50,6 +50,27 @@ extension ListenerCore {
         await group.shutdown()
     }
 
+    @Test("a plain connection has no handshake, and none that could be late")
+    func plain() async throws {
+        let group = EventLoopGroup(loopCount: 3)
+        let listener = try makeListener(.tcp) {
+            $0.group = group
+            $0.limits.handshake = .nanoseconds(1)
+        }
+        let told = Told()
+        let serving = told.serve(listener)
+        let clients = try (0..<50).map { _ in try makeClient(.tcp, to: listener.localAddress) }
+        for client in clients {
+            try await client.write("echo")
+            #expect(try await readExactly(4, from: client) == Array("echo".utf8))
+            try await client.close()
+        }
+        await listener.close()
+        try await serving.value
+        #expect(told.errors.all.isEmpty)
+        await group.shutdown()
+    }
+
     @Test(
         "a connection that fails in its handshake is told of once, and its place is the next one's",
         arguments: Wire.secure
