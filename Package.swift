@@ -228,7 +228,7 @@ let package = Package(
             name: "TLSInspectionTests",
             dependencies: [
                 "TLSInspection", "tlsinspect", "Tooling", "ToolFixtures", "Sockets", "SocketCore",
-                "TLSTestKit",
+                "TLSTestKit", "CMemoryGauge",
             ],
             swiftSettings: settings
         ),

@@ -185,6 +185,10 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     private let slots: Int
     private let queueTime: Duration
     private let share: Double
+    /// The most that is owed: no rest is longer than a place in the line lasts.
+    ///
+    /// What a step has cost may be time in which the process stood still.
+    private let debtMax: Double
     private let state = Mutex(State())
 
     init(loop: EventLoop, counts: HandshakeCounts, policy: AdmissionPolicy) {
@@ -193,6 +197,7 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         slots = policy.handshakesPerLoop
         queueTime = policy.queueTime
         share = policy.handshakeShare
+        debtMax = HandshakeGate.nanoseconds(policy.queueTime) * policy.handshakeShare
         super.init()
     }
 
@@ -258,9 +263,13 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
 
     /// Notes what a step of a handshake has cost, while that matters.
     func charge(_ cost: Duration) {
-        let (seconds, attoseconds) = cost.components
-        let nanoseconds = Double(seconds) * 1e9 + Double(attoseconds) / 1e9
-        state.withLock { $0.debt += nanoseconds }
+        let nanoseconds = HandshakeGate.nanoseconds(cost)
+        state.withLock { $0.debt = min($0.debt + nanoseconds, debtMax) }
+    }
+
+    private static func nanoseconds(_ duration: Duration) -> Double {
+        let (seconds, attoseconds) = duration.components
+        return Double(seconds) * 1e9 + Double(attoseconds) / 1e9
     }
 
     /// How long newcomers have to rest for what they have cost; nil for not at all.
@@ -288,7 +297,7 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
                 // Who leaves looks sooner.
                 next = head.since.advanced(by: queueTime)
             } else if let rest = rest(&s, now) {
-                next = now.advanced(by: rest)
+                next = min(now.advanced(by: rest), head.since.advanced(by: queueTime))
             } else if grant(&s, &left) {
                 next = now.advanced(byNanoseconds: 1)
             } else {

@@ -1,5 +1,6 @@
 // What a connection tells of itself while it lives.
 
+import Dispatch
 import SocketCore
 import Synchronization
 import TLSEngine
@@ -40,6 +41,26 @@ private func summary(_ events: ConnectionEvents) async -> ConnectionSummary? {
     for await event in events { last = event }
     guard case .closed(let summary) = last else { return nil }
     return summary
+}
+
+/// Connects, with the events from the first on: the client's loop stands still until they are asked for.
+private func withObserved(
+    _ options: SocketInit,
+    _ body: (Socket, ConnectionEvents) async throws -> Void
+) async throws {
+    let group = EventLoopGroup(loopCount: 1)
+    let isHeard = DispatchSemaphore(value: 0)
+    group.next().execute { isHeard.wait() }
+    defer { isHeard.signal() }
+    var options = options
+    options.group = group
+    let client = try Socket(options)
+    let events = client.events
+    isHeard.signal()
+    try await body(client, events)
+    client.abort()
+    _ = await client.closed
+    await group.shutdown()
 }
 
 @Suite(.timeLimit(.minutes(1))) struct ConnectionEventTests {
@@ -99,9 +120,10 @@ private func summary(_ events: ConnectionEvents) async -> ConnectionSummary? {
         let failures = Log<ListenerTraffic>()
         let heard = listener.traffic
         let hearing = Task { for await event in heard { failures.append(event) } }
-        try listener.onSocket { _ in }
         let client = try makeClient(wire, to: listener.localAddress) { $0.alpn = ["h2"] }
         let events = client.events
+        // Nobody answers the client before.
+        try listener.onSocket { _ in }
         #expect(await thrown { _ = try await client.ready } != nil)
         var seen: [String] = []
         for await event in events {
@@ -129,21 +151,22 @@ private func summary(_ events: ConnectionEvents) async -> ConnectionSummary? {
     @Test("addresses that do not answer are told of, and the deadline that passed")
     func attempts() async throws {
         let address = try await makeRefusingAddress()
-        let refused = try Socket(SocketInit(remote: address))
-        let events = refused.events
-        #expect(await thrown { _ = try await refused.ready }?.code == .connectionRefused)
-        #expect(await names(events).suffix(2).first == "attempt: connectionRefused")
+        try await withObserved(SocketInit(remote: address)) { refused, events in
+            #expect(await thrown { _ = try await refused.ready }?.code == .connectionRefused)
+            #expect(await names(events).suffix(2).first == "attempt: connectionRefused")
+        }
         let silent = try RawServer()
         // It counts from the connection on, however long that took.
-        let late = try makeClient(.tls13, to: silent.address) {
-            $0.limits.handshake = .milliseconds(50)
+        var late = try clientOptions(.tls13, to: silent.address)
+        late.limits.handshake = .milliseconds(50)
+        try await withObserved(late) { _, events in
+            let told = await names(events)
+            #expect(
+                told.suffix(3).prefix(2) == [
+                    "timed out: handshakeTimedOut", "failed: handshakeTimedOut",
+                ]
+            )
         }
-        let told = await names(late.events)
-        #expect(
-            told.suffix(3).prefix(2) == [
-                "timed out: handshakeTimedOut", "failed: handshakeTimedOut",
-            ]
-        )
     }
 
     @Test("an idle timeout shows before the end", arguments: Wire.allCases)
@@ -151,12 +174,13 @@ private func summary(_ events: ConnectionEvents) async -> ConnectionSummary? {
         let listener = try makeListener(wire)
         let accepted = Log<Socket>()
         try listener.onSocket { accepted.append($0.socket) }
-        let client = try makeClient(wire, to: listener.localAddress) {
-            $0.idleTimeout = .milliseconds(30)
+        var options = try clientOptions(wire, to: listener.localAddress)
+        options.idleTimeout = .milliseconds(30)
+        try await withObserved(options) { _, events in
+            let told = await names(events)
+            #expect(told.suffix(2).first == "timed out: idleTimedOut")
+            #expect(told.last?.hasPrefix("closed: ") == true)
         }
-        let told = await names(client.events)
-        #expect(told.suffix(2).first == "timed out: idleTimedOut")
-        #expect(told.last?.hasPrefix("closed: ") == true)
     }
 
     @Test("key updates of the peer, and their answers, are told")

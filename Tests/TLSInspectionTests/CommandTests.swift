@@ -11,7 +11,8 @@ import Tooling
 @testable import TLSInspection
 @testable import tlsinspect
 
-@Suite(.timeLimit(.minutes(1)))
+// The tests that scan take most of a minute under the thread sanitizer.
+@Suite(.timeLimit(.minutes(3)))
 struct CommandTests {
     let bench: TestBench
 

@@ -88,6 +88,7 @@ struct DiffTests {
         }
         var options = ScanOptions(probe.target)
         options.connect = address
+        options.waitLong()
         let inspector = Inspector(now: bench.now)
         return await inspector.run(probe).facts + (await inspector.scan(options)).facts
     }

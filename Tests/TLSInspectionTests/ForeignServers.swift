@@ -80,7 +80,7 @@ func withNginx<Result: Sendable>(
     let config = """
         daemon on; pid \(directory)/server.pid; error_log \(directory)/error.log;
         worker_processes 1;
-        events { worker_connections 256; }
+        events { worker_connections 1024; }
         http {
             access_log off; \(folders)
             \(servers.replacing("%SOCKET%", with: "unix:\(socket)"))

@@ -1,6 +1,7 @@
 // `listen --forward` as a process under load: what it holds while many are connected, what is left when
 // they are gone, and what it does when it may have no more descriptors.
 
+import CMemoryGauge
 import Foundation
 import Glibc
 import Sockets
@@ -115,6 +116,8 @@ struct ListenLoadTests {
                 in: directory.path
             )
             let idle = tool.descriptors + Self.ownMax
+            // A sanitizer's books are in its memory, too; what is left behind its own gate tells.
+            let isSanitized = is_sanitized() != 0
             // What is allocated once is not counted.
             for socket in try await open(100, tool.address) { try await socket.close() }
             try await until { tool.descriptors <= idle }
@@ -123,7 +126,7 @@ struct ListenLoadTests {
             for _ in 0..<3 {
                 let held = try await open(1000, tool.address)
                 #expect((2000...(2000 + idle)).contains(tool.descriptors))
-                #expect(tool.memory - before < 1000 * Self.heldKiBMax)
+                #expect(isSanitized || tool.memory - before < 1000 * Self.heldKiBMax)
                 for socket in held { try await socket.write("again") }
                 for socket in held { #expect(try await socket.read() == Array("x".utf8)) }
                 for socket in held { try await socket.close() }
@@ -131,7 +134,7 @@ struct ListenLoadTests {
                 after.append(tool.memory)
             }
             // The first wave's memory is used again by the others.
-            #expect(after[2] - after[0] < 2048, "\(before) \(after) KiB")
+            #expect(isSanitized || after[2] - after[0] < 2048, "\(before) \(after) KiB")
             let summary = try await tool.end()
             #expect(summary["forwarded"]?.number == 3100 && summary["unshown"]?.number == 0)
         }

@@ -22,6 +22,16 @@ struct ReportCommandTests {
         await Tool.run(arguments, in: ToolSurroundings(now: testTime))
     }
 
+    /// A server that removes a folder before it answers a hello: no client's handshake is over before.
+    private func listener(removing folder: String) throws -> SocketListenerInit {
+        try bench.listener(TestBench.lasting) {
+            $0.admit = { _, _ in
+                try? FileManager.default.removeItem(atPath: folder)
+                return .accept
+            }
+        }
+    }
+
     private func text(_ file: String) throws -> String {
         try String(contentsOfFile: file, encoding: .utf8)
     }
@@ -100,10 +110,7 @@ struct ReportCommandTests {
         #expect(output.status.rawValue == NagiosStatus.critical.rawValue)
         #expect(output.text.hasPrefix("TLS CRITICAL"))
         #expect(try text(folder + "/page.html").contains("connection refused"))
-        try await withServer(try bench.listener(TestBench.lasting)) { socket in
-            try FileManager.default.removeItem(atPath: folder)
-            try await readToEnd(socket)
-        } _: { address in
+        try await withServer(try listener(removing: folder)) { address in
             let output = await run(
                 ["expiry", "\(address)", "--timeout", "60"] + arguments.dropFirst(2)
             )
@@ -195,10 +202,7 @@ struct ReportCommandTests {
                 atPath: folder,
                 withIntermediateDirectories: false
             )
-            try await withServer(try bench.listener(TestBench.lasting)) { socket in
-                try FileManager.default.removeItem(atPath: folder)
-                try await readToEnd(socket)
-            } _: { address in
+            try await withServer(try listener(removing: folder)) { address in
                 let output = await run([
                     "probe", "\(address)", "--timeout", "60", "--format", format, "--report",
                     folder + "/page.html",

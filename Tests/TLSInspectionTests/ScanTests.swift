@@ -383,5 +383,5 @@ struct ScanTests {
 
 extension ScanOptions {
     /// A machine that is busy with other tests is no server that does not answer.
-    fileprivate mutating func waitLong() { (timeout, patience) = (.seconds(40), .seconds(40)) }
+    mutating func waitLong() { (timeout, patience) = (.seconds(40), .seconds(40)) }
 }

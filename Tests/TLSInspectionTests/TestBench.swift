@@ -128,6 +128,8 @@ func withServer<Result: Sendable>(
 ) async throws -> Result {
     var options = options
     if options.limits == SocketLimits() { options.limits.handshake = .seconds(60) }
+    // Loops are shared with other tests, whose connections come first while many shake hands.
+    options.admission.queueTime = .seconds(60)
     return try await withListener(options) { listener in
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await listener.serve(handler) }
