@@ -190,6 +190,8 @@ extension EventLoop {
                 unsafe job.runSynchronously(on: executor)
             case .closure(let closure):
                 closure()
+            case .source(let source):
+                source.turnComes()
             }
             if unsafe batch.isDue { sendBatch() }
         }

@@ -23,6 +23,8 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     // it calls, or by a caller that `isCurrent` has told to be on that thread. The rest is constant
     // or atomic.
 
+    /// Its place in its group, from 0 on.
+    package let number: Int
     /// The name of the loop's thread, "sockets-loop-N".
     package let name: String
 
@@ -44,9 +46,9 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     @exclusivity(unchecked) var graveyard: [ReadinessSource] = []
     var isStopping = false
     /// Until when what is new on this loop leaves a part of its time to what has been there.
-    package var pressedUntil = LoopInstant(nanoseconds: 0)
+    @exclusivity(unchecked) package var pressedUntil = LoopInstant(nanoseconds: 0)
     /// When there was last something for those, while the loop was pressed.
-    package var seniorActivity = LoopInstant(nanoseconds: 0)
+    @exclusivity(unchecked) package var seniorActivity = LoopInstant(nanoseconds: 0)
     /// When the next sweep is due; `.max` while nothing has happened since the last.
     var sweepDue = UInt64.max
     /// Where the sweep under way goes on.
@@ -63,9 +65,10 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Makes a loop and starts its thread.
     ///
-    /// - Parameter number: What the thread's name ends with.
+    /// - Parameter number: Its place in its group, which the thread's name ends with.
     /// - Throws: The failure of epoll_create1, eventfd or pthread_create.
     package init(number: Int = 0) throws(SystemCallError) {
+        self.number = number
         name = "sockets-loop-\(number)"
         poller = try Poller(eventLimit: LoopLimits.eventsPerTurn)
         clock = Atomic(Syscalls.monotonicNanoseconds())
@@ -102,7 +105,7 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
 
     /// Whether there is more to do than can be done; on the loop's thread.
     @inline(__always)
-    package var isPressed: Bool { now < pressedUntil }
+    package var isPressed: Bool { unsafe now < pressedUntil }
 
     /// Reads the monotonic clock, in about 20 ns.
     package static func readClock() -> LoopInstant {
@@ -225,6 +228,14 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// Any thread.
     package func execute(_ work: @escaping @Sendable () -> Void) {
         add(.closure(work))
+    }
+
+    /// Gives a source its turn (``ReadinessSource/turnComes()``) after all work that was added before by
+    /// the same thread; a closure without the allocation.
+    ///
+    /// Any thread.
+    package func enqueue(_ source: ReadinessSource) {
+        add(.source(source))
     }
 
     // MARK: End

@@ -71,6 +71,9 @@ open class ReadinessSource: @unchecked Sendable {
     /// Called when the timer has fired; it is disarmed then and may be armed again.
     open func deadlineReached() {}
 
+    /// Called once for each ``EventLoop/enqueue(_:)-(ReadinessSource)``.
+    open func turnComes() {}
+
     /// Called at the end of a turn in which the source added to what its loop sends together.
     open func turnEnds() {}
 

@@ -1,7 +1,8 @@
-/// Work for a loop: a part of a task, or a closure.
+/// Work for a loop: a part of a task, a closure, or a source that has asked for its turn.
 enum LoopWork {
     case job(UnownedJob)
     case closure(@Sendable () -> Void)
+    case source(ReadinessSource)
 }
 
 /// The loop thread's queue of work, first in, first out.

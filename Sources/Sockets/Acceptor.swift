@@ -42,6 +42,13 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
         var restUntil = LoopInstant(nanoseconds: 0)
         /// Since when there has been no descriptor left.
         var exhaustedSince: LoopInstant?
+
+        /// Whether a turn is to be asked for, which is noted.
+        mutating func mustSchedule() -> Bool {
+            guard hasMore, credit > 0, descriptor >= 0, !isTurnScheduled else { return false }
+            isTurnScheduled = true
+            return true
+        }
     }
 
     private let state = Mutex(State())
@@ -96,8 +103,11 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
 
     /// Allows more connections to be accepted.
     func add(credit: Int) {
-        state.withLock { $0.credit += credit }
-        scheduleTurn()
+        let mustSchedule = state.withLock { s in
+            s.credit += credit
+            return s.mustSchedule()
+        }
+        if mustSchedule { loop.enqueue(self) }
     }
 
     override func readinessChanged(_ readiness: Readiness) {
@@ -111,19 +121,12 @@ final class Acceptor: ReadinessSource, @unchecked Sendable {
 
     /// Has the loop look whether there is something to accept.
     func scheduleTurn() {
-        let mustSchedule = state.withLock { s -> Bool in
-            guard s.hasMore, s.credit > 0, s.descriptor >= 0, !s.isTurnScheduled else {
-                return false
-            }
-            s.isTurnScheduled = true
-            return true
-        }
-        guard mustSchedule else { return }
-        // It runs once and soon: holding the acceptor until then is cheaper than a weak reference.
-        loop.execute { [self] in
-            state.withLock { $0.isTurnScheduled = false }
-            takeTurn()
-        }
+        if state.withLock({ $0.mustSchedule() }) { loop.enqueue(self) }
+    }
+
+    override func turnComes() {
+        state.withLock { $0.isTurnScheduled = false }
+        takeTurn()
     }
 
     /// Accepts what the turn allows; on the loop's thread.

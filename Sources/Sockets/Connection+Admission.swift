@@ -11,30 +11,56 @@ extension Connection {
     func standInLine() async throws(SocketError) {
         guard let gate = state.withLock({ $0.gate }) else { return }
         let place = gate.stand()
-        onClosed { gate.withdraw(place) }
-        switch await gate.wait(place) {
-        case .granted:
-            state.withLock { s in
-                s.slot = gate
-                // Who has gone meanwhile cannot finish a handshake: none is begun.
-                guard s.endWaiting() != nil, s.hasHungUp, s.failure == nil else {
-                    gate.counts.noteBegun()
-                    return
-                }
-                let error = TLSError(.closedDuringHandshake, phase: .clientHello)
-                s.failure = .tls(error, report: s.engine?.report)
-            }
-        case .refused:
-            let error = SocketError(
-                .notAdmitted,
-                detail: "no turn for the handshake in time",
-                address: remote,
-                phase: .clientHello
-            )
-            end(.failed(error), failure: error, departure: .quiet)
-            throw error
+        guard keep(place, of: gate) else {
+            gate.withdraw(place)
+            throw conclude()
+        }
+        let standing = await gate.wait(place)
+        state.withLock { $0.place = nil }
+        switch standing {
+        case .granted: beginInTurn(gate)
+        case .refused: throw refuseInLine()
         case .waiting, .gone: throw conclude()
         }
+    }
+
+    /// Notes where it stands in line, for the end of the connection to withdraw it; false when that has
+    /// come already.
+    func keep(_ place: HandshakeGate.Place, of gate: HandshakeGate) -> Bool {
+        state.withLock { s in
+            guard s.closeReason == nil else { return false }
+            s.place = (place, gate)
+            return true
+        }
+    }
+
+    /// Takes in that its turn has come, and that it has a slot.
+    func beginInTurn(_ gate: HandshakeGate) {
+        let isOver = state.withLock { s in
+            guard s.closeReason == nil else { return true }
+            s.slot = gate
+            // Who has gone meanwhile cannot finish a handshake: none is begun.
+            guard s.endWaiting() != nil, s.hasHungUp, s.failure == nil else {
+                gate.counts.noteBegun()
+                return false
+            }
+            let error = TLSError(.closedDuringHandshake, phase: .clientHello)
+            s.failure = .tls(error, report: s.engine?.report)
+            return false
+        }
+        if isOver { gate.leave() }
+    }
+
+    /// Ends the connection, as it has waited for too long.
+    func refuseInLine() -> SocketError {
+        let error = SocketError(
+            .notAdmitted,
+            detail: "no turn for the handshake in time",
+            address: remote,
+            phase: .clientHello
+        )
+        end(.failed(error), failure: error, departure: .quiet)
+        return error
     }
 
     /// Whether it waits for its handshake, for the first bytes or in line.

@@ -209,15 +209,14 @@ extension Connection {
 
     /// Runs the TLS handshake; for plain connections there is none.
     func handshake() async throws(SocketError) {
-        let began = EventLoop.readClock()
         defer { if role == .server { leaveGate() } }
         while true {
             let isCharged = role == .server && loop.isCurrent && loop.isPressed
-            let stepBegan = isCharged ? EventLoop.readClock() : began
+            let stepBegan = isCharged ? EventLoop.readClock() : nil
             // A step takes longer than all that waits for the end of this turn.
             if loop.isCurrent { loop.sendBatch() }
-            let step = state.withLock { s in s.stepHandshake(began) }
-            if isCharged { chargeHandshake(since: stepBegan) }
+            let step = state.withLock { s in s.stepToTake.take() ?? s.stepHandshake() }
+            if let stepBegan { chargeHandshake(since: stepBegan) }
             switch step {
             case .done:
                 establish()
@@ -276,6 +275,11 @@ extension Connection {
             // The scope aborts the whole connection when its task is cancelled.
             obeysTask: scope == 0 || scope != task
         )
+        guard place.obeysTask || !Task.isCancelled else {
+            // A listener's handler that has cancelled its own task: nobody else can cancel that alone.
+            abort(reason: "the task was cancelled")
+            throw SocketError(.aborted, detail: "the task was cancelled")
+        }
         var isCrowded = false
         if place.obeysTask {
             await withTaskCancellationHandler {
@@ -404,9 +408,10 @@ extension Connection.Storage {
 
     /// Takes the handshake as far as what has arrived goes.
     @inline(never)
-    mutating func stepHandshake(_ began: LoopInstant) -> HandshakeStep {
+    mutating func stepHandshake() -> HandshakeStep {
         guard failure == nil else { return .failed }
         guard isTLS else { return .done }
+        if handshakeBegan.nanoseconds == 0 { handshakeBegan = EventLoop.readClock() }
         while true {
             var window = unsafe inbound.bytes
             let isSpilled = !inbound.isEmpty
@@ -414,9 +419,7 @@ extension Connection.Storage {
                 switch fetch(atMost: 17 << 10) {
                 case .bytes(let count):
                     unsafe window = scratchWindow(count)
-                    if timings.firstFlight == nil {
-                        timings.firstFlight = began.duration(to: EventLoop.readClock())
-                    }
+                    if firstFlightAt.nanoseconds == 0 { firstFlightAt = EventLoop.readClock() }
                     guard mayBeginHandshake() else {
                         unsafe keep(window, consumed: 0, isSpilled: false)
                         return .queue
@@ -443,7 +446,7 @@ extension Connection.Storage {
             // Also when the engine is done: its last flight could not be sent.
             if failure != nil { return .failed }
             if progress.wants == .nothing {
-                timings.handshake = began.duration(to: EventLoop.readClock())
+                handshakeDoneAt = EventLoop.readClock()
                 return .done
             }
             if progress.wants == .decision { return .decide }

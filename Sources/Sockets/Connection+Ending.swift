@@ -33,11 +33,11 @@ extension Connection {
             s.handOnSessions()
             s.establishDeadline = nil
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
+            if let next = s.nextDeadline { loop.arm(self, at: next) }
             defer { s.establishing = [] }
             return s.establishing
         }
         for waiter in waiting { waiter.resume() }
-        armTimer()
     }
 
     /// Waits until the connection is established.
@@ -90,9 +90,19 @@ extension Connection {
             case .failed: throw conclude()
             case .unready: try await waitUntilEstablished()
             case .wait, .inLine:
+                limitGoodbye()
                 holdsTurn = try await wait(.write, attempt.outcome, limit: limit)
             }
         }
+    }
+
+    /// Bounds the time for `close` to say what is left to say.
+    private func limitGoodbye() {
+        state.withLock { s in
+            guard s.isClosing, s.lingerDeadline == nil else { return }
+            s.lingerDeadline = EventLoop.readClock().advanced(by: limits.shutdown)
+        }
+        armTimer()
     }
 
     private func attemptShutdown(holdsTurn: Bool) -> Attempt {
@@ -126,17 +136,13 @@ extension Connection {
             guard s.closeReason == nil else { return (true, false) }
             // From here on the end is decided here, and not by a body or a reader.
             s.isClosing = true
-            if s.lingerDeadline == nil, s.lifecycle.isEstablished {
-                s.lingerDeadline = EventLoop.readClock().advanced(by: limits.shutdown)
-            }
             return (false, s.lifecycle.isEstablished)
         }
         guard !isOver else { return }
         guard isEstablished else {
-            end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .quiet)
+            end(.clean(reason), failure: .closed(reason), departure: .quiet)
             return
         }
-        armTimer()
         do throws(SocketError) {
             try await shutdownWrite(limit: .max)
         } catch {
@@ -145,7 +151,7 @@ extension Connection {
             end(CloseReason(error), failure: error, departure: .abrupt)
             throw error
         }
-        end(.clean(reason), failure: SocketError(.closed, detail: reason), departure: .lingering)
+        end(.clean(reason), failure: .closed(reason), departure: .lingering)
     }
 
     /// Ends a connection both of whose sides have ended in good order.
@@ -156,7 +162,7 @@ extension Connection {
             return true
         }
         guard isOver else { return }
-        end(.clean(nil), failure: SocketError(.closed), departure: .lingering)
+        end(.clean(nil), failure: .closed(nil), departure: .lingering)
     }
 
     /// Breaks the connection off.
@@ -194,38 +200,40 @@ extension Connection {
 
     /// Ends the connection, once; wakes everybody who waits for anything.
     func end(_ reason: CloseReason, failure: SocketError, departure: Departure = .quiet) {
-        let aftermath = state.withLock { s -> Aftermath? in
-            guard s.closeReason == nil else { return nil }
+        var aftermath = Aftermath()
+        let isFirst = state.withLock { s -> Bool in
+            guard s.closeReason == nil else { return false }
             s.closeReason = reason
             s.handOnSessions()
             if s.failure == nil { s.failure = failure }
-            var aftermath = Aftermath()
             let phase = s.lifecycle.phase
-            aftermath.waiters = s.readTurn.takeAll() + s.writeTurn.takeAll()
-            aftermath.waiters += s.establishing + s.closing
-            if let open = s.openQuestion {
-                aftermath.waiters += [open.waiter].compactMap(\.self)
-                aftermath.tasks += [open.task].compactMap(\.self)
-                open.waiter = nil
-                s.openQuestion = nil
-            }
-            aftermath.waiters += [s.lateRequest?.waiter].compactMap(\.self)
-            s.lateRequest?.waiter = nil
-            s.establishing = []
-            s.closing = []
-            aftermath.tasks += [s.connectTask, s.bodyTask].compactMap(\.self)
-            s.connectTask = nil
-            s.bodyTask = nil
+            s.takeWaiters(into: &aftermath.waiters)
+            s.takeTasks(into: &aftermath.tasks)
             aftermath.notices = s.onClosed
             s.onClosed = []
+            aftermath.listener = s.listener.take()
+            aftermath.admission = s.admission
+            aftermath.rosterPlace = s.rosterPlace
+            aftermath.wasArriving = s.isArriving
+            s.isArriving = false
+            aftermath.place = s.place
+            s.place = nil
             aftermath.isGone = s.depart(departure, limits)
             s.tellEnd(reason, during: phase)
             aftermath.watch = s.watch
-            return aftermath
+            return true
         }
-        guard let aftermath else { return }
+        guard isFirst else { return }
         for task in aftermath.tasks { task.cancel() }
         for notice in aftermath.notices { notice() }
+        if let (place, gate) = aftermath.place { gate.withdraw(place) }
+        if let listener = aftermath.listener {
+            if aftermath.wasArriving {
+                leaveGate()
+                listener.giveUp(self)
+            }
+            listener.forget(self, at: aftermath.rosterPlace, aftermath.admission)
+        }
         for waiter in aftermath.waiters { waiter.resume() }
         aftermath.watch?.feed.finish()
         if aftermath.isGone {
@@ -237,12 +245,17 @@ extension Connection {
     }
 
     /// What is left to do once the lock is released.
-    private struct Aftermath {
+    private struct Aftermath: ~Copyable {
         var waiters: [Waiter] = []
         var tasks: [Task<Void, Never>] = []
         var notices: [@Sendable () -> Void] = []
         var watch: ConnectionWatch?
         var isGone = false
+        var place: (HandshakeGate.Place, HandshakeGate)?
+        var listener: ListenerCore?
+        var admission = ListenerAdmission.Ticket(key: nil)
+        var rosterPlace = 0
+        var wasArriving = false
     }
 
     /// Waits for the end.
@@ -410,6 +423,25 @@ extension Connection.Storage {
     var idleDeadline: LoopInstant? {
         guard let idleTimeout, lifecycle.isEstablished else { return nil }
         return lastActivity.advanced(by: idleTimeout)
+    }
+
+    /// Gives out everybody who waits for anything.
+    fileprivate mutating func takeWaiters(into waiters: inout [Waiter]) {
+        readTurn.takeAll(into: &waiters)
+        writeTurn.takeAll(into: &waiters)
+        if !establishing.isEmpty { waiters += establishing }
+        if !closing.isEmpty { waiters += closing }
+        establishing = []
+        closing = []
+        if let waiter = openQuestion?.waiter.take() { waiters.append(waiter) }
+        if let waiter = lateRequest?.waiter.take() { waiters.append(waiter) }
+    }
+
+    /// Gives out the tasks that work for the connection alone.
+    fileprivate mutating func takeTasks(into tasks: inout [Task<Void, Never>]) {
+        if let task = openQuestion.take()?.task { tasks.append(task) }
+        if let task = connectTask.take() { tasks.append(task) }
+        if let task = bodyTask.take() { tasks.append(task) }
     }
 
     /// Whether both sides have ended in good order, all was sent, and nobody is busy closing.

@@ -71,7 +71,8 @@ extension Connection {
     func parkHotReader(_ waiter: Waiter, _ step: Int) -> Bool {
         let task = step == HotStep.expectWait ? CurrentTask.number : 0
         return state.withLock { s in
-            guard !s.hasFailed, s.isDrained else { return false }
+            // A scope that is a task's own looks after its cancellation here, see `wait`.
+            guard !s.hasFailed, s.isDrained, !Task.isCancelled else { return false }
             if step == HotStep.expectWait {
                 guard !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,
                     !s.readTurn.isHeld, s.lifecycle.canRead, s.scopeTask == task, task != 0

@@ -164,8 +164,6 @@ extension Connection.Storage {
         }
         decider = upgrade.decider
         sessionKey = upgrade.sessionKey
-        timings.firstFlight = nil
-        timings.handshake = nil
         establishDeadline = EventLoop.readClock()
             .advanced(by: upgrade.timeout ?? limits.handshake)
     }

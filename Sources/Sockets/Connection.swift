@@ -102,8 +102,13 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var local: SocketAddress?
         /// What TCP counted until the descriptor was closed.
         var finalStatistics: TCPStatistics?
-        /// How long the steps of the way here took.
-        var timings = HandshakeTimings()
+        /// How long resolving and connecting took.
+        var connectTimings = HandshakeTimings()
+        /// When the handshake began, the peer's first flight came, and the handshake was done; 0 for not
+        /// yet.
+        var handshakeBegan = LoopInstant(nanoseconds: 0)
+        var firstFlightAt = LoopInstant(nanoseconds: 0)
+        var handshakeDoneAt = LoopInstant(nanoseconds: 0)
 
         var lastActivity = LoopInstant(nanoseconds: 0)
         /// Bytes sent and received until the loop last came by.
@@ -146,6 +151,17 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var isStartingTLS = false
         /// Who is told of events; nil until somebody asks.
         var watch: ConnectionWatch?
+
+        /// Its place in the line for that.
+        var place: (HandshakeGate.Place, HandshakeGate)?
+        /// The listener it came in at, until it ends, and what it is counted under there.
+        var listener: ListenerCore?
+        var admission = ListenerAdmission.Ticket(key: nil)
+        var rosterPlace = 0
+        /// The loop runs its handshake, see ``Connection/arrive()``.
+        var isArriving = false
+        /// What the loop's last step of the handshake has left for a task.
+        var stepToTake: HandshakeStep?
 
         var hasFailed: Bool { failure != nil }
 
@@ -274,6 +290,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 if !s.outbound.isEmpty, s.failure == nil { _ = s.flush() }
                 wakes.writer = s.writeTurn.takeWaiter()
             }
+            wakes.isArriving = s.isArriving && !readiness.isDisjoint(with: hangUp.union(.readable))
             if s.lifecycle.phase == .lingering { wakes.isLingering = true }
             // What was left was sent, or could not be: maybe nobody else is there to notice.
             wakes.hasFailed = s.failure != nil && s.closeReason == nil
@@ -284,10 +301,15 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         }
         wakes.reader?.resume()
         wakes.writer?.resume()
+        if wakes.isArriving { loop.enqueue(self) }
         if wakes.isLingering { linger() }
         if wakes.hasFailed { _ = conclude() }
         if wakes.hasRunOut { endIfBothSidesHave() }
         if wakes.isUnattended { noticeReset() }
+    }
+
+    override func turnComes() {
+        arrive()
     }
 
     override func turnEnds() {
@@ -319,6 +341,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
     private struct Wakes {
         var reader: Waiter?
         var writer: Waiter?
+        var isArriving = false
         var isLingering = false
         var isUnattended = false
         var hasFailed = false
@@ -339,4 +362,19 @@ public struct HandshakeTimings: Hashable, Sendable {
 
     /// Makes timings of nothing.
     public init() {}
+}
+
+extension Connection.Storage {
+    /// How long the steps of the way here took; reckoned when somebody asks, as a `Duration` costs more to
+    /// make than to have measured.
+    var timings: HandshakeTimings {
+        var timings = connectTimings
+        if firstFlightAt.nanoseconds > 0 {
+            timings.firstFlight = handshakeBegan.duration(to: firstFlightAt)
+        }
+        if handshakeDoneAt.nanoseconds > 0 {
+            timings.handshake = handshakeBegan.duration(to: handshakeDoneAt)
+        }
+        return timings
+    }
 }

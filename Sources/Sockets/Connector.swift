@@ -81,7 +81,7 @@ struct Connector: Sendable {
             do throws(ResolutionError) {
                 let found = try await Resolver.resolve(name.text, family: family)
                 let took = began.duration(to: EventLoop.readClock())
-                connection.state.withLock { $0.timings.resolution = took }
+                connection.state.withLock { $0.connectTimings.resolution = took }
                 return found.map { .ip($0, port: port) }
             } catch {
                 throw SocketError(
@@ -137,7 +137,7 @@ struct Connector: Sendable {
         let handshake = EventLoop.readClock().advanced(by: limits.handshake)
         connection.state.withLock { s in
             s.decider = tls?.decider
-            s.timings.connect = connectTook
+            s.connectTimings.connect = connectTook
             s.establishDeadline = min(s.establishDeadline ?? handshake, handshake)
             s.idleTimeout = idleTimeout
         }

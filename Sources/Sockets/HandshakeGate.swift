@@ -13,7 +13,8 @@
 // before it is paid off. Where nobody else is busy, handshakes have all the time there is.
 //
 // Rule 1: the order of the line is that of the first bytes.
-// Rule 2: a slot that was given is given back by `Connection.handshake`, however that ends.
+// Rule 2: a slot that was given is given back by whoever ran the handshake, `Connection.handshake` or
+// `Connection.arrive`, however that ends.
 
 import SocketCore
 import Synchronization
@@ -102,10 +103,22 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         }
 
         fileprivate(set) var standing = Standing.waiting
+        /// The task that stands there, or the connection whose handshake the loop runs.
         fileprivate var waiter: Waiter?
+        fileprivate var arrival: Connection?
         fileprivate let since: LoopInstant
 
-        fileprivate init(since: LoopInstant) { self.since = since }
+        fileprivate init(since: LoopInstant, arrival: Connection?) {
+            self.since = since
+            self.arrival = arrival
+        }
+    }
+
+    /// Who has to hear that the wait is over, once the lock is released.
+    fileprivate struct Left {
+        let waiter: Waiter?
+        let arrival: Connection?
+        let standing: Place.Standing
     }
 
     private struct State {
@@ -143,11 +156,15 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
             waitingCount += 1
         }
 
-        /// Takes the head out of the line.
-        mutating func settle(_ place: Place, _ standing: Place.Standing) -> Waiter? {
+        /// Takes one out of the line.
+        mutating func settle(_ place: Place, _ standing: Place.Standing) -> Left {
             place.standing = standing
             waitingCount -= 1
-            return place.waiter.take()
+            return Left(
+                waiter: place.waiter.take(),
+                arrival: place.arrival.take(),
+                standing: standing
+            )
         }
     }
 
@@ -206,8 +223,12 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     }
 
     /// Stands in line.
-    func stand() -> Place {
-        let place = Place(since: EventLoop.readClock())
+    ///
+    /// - Parameter arrival: The connection that hears of the verdict on its loop; nil for a task, which
+    ///   waits for it.
+    /// - Returns: The place, to wait at or to withdraw.
+    func stand(_ arrival: Connection? = nil) -> Place {
+        let place = Place(since: EventLoop.readClock(), arrival: arrival)
         state.withLock { s in
             s.append(place)
             if s.waitingCount == 1 { armSoon() }
@@ -227,12 +248,12 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
         return state.withLock { _ in place.standing }
     }
 
-    /// Leaves the line: the connection is over.
+    /// Leaves the line: the connection is over, and an arrival need not be told.
     func withdraw(_ place: Place) {
-        let waiter = state.withLock { s in
+        let left = state.withLock { s in
             place.standing == .waiting ? s.settle(place, .gone) : nil
         }
-        waiter?.resume()
+        left?.waiter?.resume()
     }
 
     /// Notes what a step of a handshake has cost, while that matters.
@@ -253,12 +274,12 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
 
     override func deadlineReached() {
         let now = EventLoop.readClock()
-        let waiters = state.withLock { s -> [Waiter] in
-            var waiters: [Waiter] = []
+        let left = state.withLock { s -> [Left] in
+            var left: [Left] = []
             while let head = s.head, head.since.advanced(by: queueTime) <= now {
-                if let waiter = s.settle(head, .refused) { waiters.append(waiter) }
+                left.append(s.settle(head, .refused))
             }
-            guard let head = s.head else { return waiters }
+            guard let head = s.head else { return left }
             if head.since.advanced(by: HandshakeGate.pressure) <= now {
                 loop.pressedUntil = now.advanced(by: HandshakeGate.pressureLasts)
             }
@@ -268,16 +289,19 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
                 next = head.since.advanced(by: queueTime)
             } else if let rest = rest(&s, now) {
                 next = now.advanced(by: rest)
-            } else if grant(&s, &waiters) {
+            } else if grant(&s, &left) {
                 next = now.advanced(byNanoseconds: 1)
             } else {
                 next = now.advanced(by: HandshakeGate.slotPause)
             }
             // Under the lock: a later deadline must not undo an earlier one of another thread.
             if s.waitingCount > 0 { loop.arm(self, at: next) }
-            return waiters
+            return left
         }
-        for waiter in waiters { waiter.resume() }
+        for one in left {
+            one.waiter?.resume()
+            one.arrival?.leaveLine(one.standing, self)
+        }
     }
 
     /// Whether this turn of the loop has room for another step.
@@ -292,12 +316,12 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     /// Lets those in, in their order, for whom this turn has room.
     ///
     /// - Returns: False when the listener has no slot left.
-    private func grant(_ s: inout State, _ waiters: inout [Waiter]) -> Bool {
+    private func grant(_ s: inout State, _ left: inout [Left]) -> Bool {
         while s.running < slots, mayStep(&s, loop.now.nanoseconds), let head = s.head {
             guard counts.take() else { return false }
             s.running += 1
             s.stepsOfTurn += 1
-            if let waiter = s.settle(head, .granted) { waiters.append(waiter) }
+            left.append(s.settle(head, .granted))
         }
         return true
     }

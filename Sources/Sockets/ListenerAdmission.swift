@@ -51,7 +51,7 @@ final class ListenerAdmission: Sendable {
     }
 
     /// Where connections of a loop stand in line; nil without TLS.
-    func gate(of loop: EventLoop) -> HandshakeGate? { gates.first { $0.loop === loop } }
+    func gate(of loop: EventLoop) -> HandshakeGate? { gates.isEmpty ? nil : gates[loop.number] }
 
     /// Connections that stand in line.
     var lineCount: Int { gates.reduce(0) { $0 + $1.lineCount } }

@@ -1,9 +1,10 @@
 // The inside of a listener: who takes its connections, which of them are alive, and how it ends.
 //
 // Life of a connection: the acceptor takes it from the kernel (on the accepting loop), it becomes a
-// `Connection` on the next loop of the group, and a task there shakes hands. Served connections run
-// in child tasks of `serve`; event connections in tasks that the core keeps count of. The listener is
-// over when it has stopped and the last connection has ended.
+// `Connection` on the next loop of the group, and that loop shakes hands (`Connection+Arrival`), or a
+// task where the application is asked or has threads of its own. Once it is ready, `serve` runs its
+// handler in a child task, or an event tells of it. The listener is over when it has stopped and the
+// last connection has ended; how connections are given out is in `ListenerCore+Serving`.
 
 import SocketCore
 import Synchronization
@@ -15,7 +16,7 @@ final class ListenerCore: Sendable {
     let events = EventFeed<ListenerEvent>()
     /// Which connections come and go, for whoever wants to know.
     let traffic = EventFeed<ListenerTraffic>()
-    private let group: EventLoopGroup
+    let group: EventLoopGroup
     /// Whether it speaks TLS.
     let isTLS: Bool
     /// What new connections are answered with; nil without TLS.
@@ -26,24 +27,26 @@ final class ListenerCore: Sendable {
     private let options: SocketOptions
     private let idleTimeout: Duration?
     let executor: (any TaskExecutor)?
-    private let pendingConnections: Int
+    let pendingConnections: Int
     private let unixAddress: NetworkAddress?
     /// It listens on all addresses of the machine.
     private let isWildcard: Bool
-    private let state = Mutex(State())
+    let state = Mutex(State())
     private let acceptor = Mutex<Acceptor?>(nil)
 
-    private struct State {
+    struct State {
         /// Who takes the connections; decided once.
         var consumer = Consumer.nobody
-        /// Accepted connections that wait for `serve`.
-        var accepted: [Connection] = []
+        /// Connections whose handshakes the loops run.
+        var arriving = 0
+        /// What waits for the tasks of `serve`, one lane a loop.
+        var lanes: [Lane] = []
         /// Ready connections that wait for an iterator.
         var events: [OnSocketEvent] = []
         /// Tasks that wait for one or the other.
         var waiters: [Waiter] = []
         /// Every connection that is alive, to abort them all.
-        var alive: [ObjectIdentifier: Connection] = [:]
+        var alive = Roster<Connection>()
         var closeReason: CloseReason?
         var closing: [Waiter] = []
         /// It was told that all is over.
@@ -52,9 +55,18 @@ final class ListenerCore: Sendable {
         var telling = 0
     }
 
-    private enum Consumer {
+    /// Connections of one loop on their way to the task that serves them there: from one loop to another
+    /// and back would cost two wake-ups.
+    struct Lane {
+        /// Ready, or with a handshake for their tasks.
+        var connections: [Connection] = []
+        /// The task, while there are none.
+        var server: Waiter?
+    }
+
+    enum Consumer {
         case nobody
-        case server
+        case server(ErrorHook?)
         case iterators
         case handler(ErrorHook?, @Sendable (OnSocketEvent) -> Void)
     }
@@ -126,10 +138,9 @@ final class ListenerCore: Sendable {
             loop: loop,
             counts: admission.counts,
             gate: admission.gate(of: loop),
-            onAccept: { [weak self] descriptor, peer in
-                self?.accept(descriptor, peer) ?? true
-            },
-            onNews: { [weak self] news in self?.take(news) }
+            // Until `stop` lets the acceptor go.
+            onAccept: { [self] descriptor, peer in accept(descriptor, peer) },
+            onNews: { [self] news in take(news) }
         )
         admission.counts.onRoom { [weak made] in made?.scheduleTurn() }
         do throws(SystemCallError) {
@@ -202,10 +213,18 @@ final class ListenerCore: Sendable {
         } catch {
             connection.end(.failed(error), failure: error)
         }
-        connection.armTimer()
-        hand(connection)
+        if isTLS {
+            connection.armTimer()
+            if !loopsShakeHands { handOver(connection, .accepted) }
+        } else {
+            // It is ready, on its own loop.
+            connection.loop.enqueue(connection)
+        }
         return true
     }
+
+    /// Whether loops run the handshakes: nobody wants to have them on threads of his own.
+    private var loopsShakeHands: Bool { !isTLS || executor == nil }
 
     /// Counts a connection as alive until it has ended; false when the listener is over.
     private func register(
@@ -213,21 +232,26 @@ final class ListenerCore: Sendable {
         _ tls: ListenerTLS?,
         _ ticket: ListenerAdmission.Ticket
     ) -> Bool {
-        let key = ObjectIdentifier(connection)
         let gate = admission.gate(of: connection.loop)
-        connection.state.withLock { s in
-            s.decider = tls?.decider
-            if let answer = tls?.earlyAnswer { s.earlyAnswer = answer }
-            s.idleTimeout = idleTimeout
-            s.establishDeadline = EventLoop.readClock().advanced(by: limits.handshake)
-            s.onClosed.append { [weak self] in self?.forget(key, ticket) }
-        }
+        let isArriving = loopsShakeHands
         return state.withLock { s in
             guard s.closeReason == nil else { return false }
-            s.alive[key] = connection
-            if let gate {
-                gate.counts.beginWaiting()
-                connection.state.withLock { $0.gate = gate }
+            let place = s.alive.insert(connection)
+            if isArriving { s.arriving += 1 }
+            gate?.counts.beginWaiting()
+            connection.state.withLock { c in
+                c.listener = self
+                c.admission = ticket
+                c.rosterPlace = place
+                c.isArriving = isArriving
+                c.gate = gate
+                c.decider = tls?.decider
+                if let answer = tls?.earlyAnswer { c.earlyAnswer = answer }
+                c.idleTimeout = idleTimeout
+                c.handshakeBegan = EventLoop.readClock()
+                if isTLS {
+                    c.establishDeadline = c.handshakeBegan.advanced(by: limits.handshake)
+                }
             }
             return true
         }
@@ -242,209 +266,9 @@ final class ListenerCore: Sendable {
         }
     }
 
-    private func hand(_ connection: Connection) {
-        enum Way {
-            case served(Waiter?), event, over
-        }
-        let way = state.withLock { s -> Way in
-            // Stopped since it was counted: nobody would take it any more.
-            guard s.closeReason == nil else { return .over }
-            guard case .server = s.consumer else { return .event }
-            s.accepted.append(connection)
-            return .served(s.waiters.popLast())
-        }
-        switch way {
-        case .served(let waiter): waiter?.resume()
-        case .event: startEvent(connection)
-        case .over: connection.abort(reason: "the listener was closed")
-        }
-    }
-
-    /// Runs a connection's handshake, and tells of it.
-    private func shakeHands(_ connection: Connection) async throws(SocketError) {
-        do throws(SocketError) {
-            try await connection.handshake()
-        } catch {
-            if isTLS, events.isObserved { tell(of: connection, error) }
-            throw error
-        }
-        if traffic.isObserved { tellReady(of: connection) }
-        if isTLS, events.isObserved { tell(of: connection) }
-    }
-
-    private func add(credit: Int) {
+    func add(credit: Int) {
         let acceptor = acceptor.withLock { $0 }
         acceptor?.add(credit: credit)
-    }
-
-    /// Waits for something that one look under the lock gives; nil when the listener is over.
-    private func next<Item: Sendable>(
-        _ take: @Sendable (inout State) -> Item?
-    ) async throws(SocketError) -> Item? {
-        while true {
-            let (item, reason) = state.withLock { s in (take(&s), s.closeReason) }
-            if let item { return item }
-            if let reason {
-                guard let error = reason.error, error.category != .aborted else { return nil }
-                throw error
-            }
-            guard !Task.isCancelled else {
-                throw SocketError(.aborted, detail: "the task was cancelled")
-            }
-            await withTaskCancellationHandler {
-                await Waiter.suspend { waiter in
-                    state.withLock { s in
-                        let hasNews = !s.accepted.isEmpty || !s.events.isEmpty
-                        guard !hasNews, s.closeReason == nil, !Task.isCancelled else {
-                            return false
-                        }
-                        s.waiters.append(waiter)
-                        return true
-                    }
-                }
-            } onCancel: {
-                wakeWaiters()
-            }
-        }
-    }
-
-    private func wakeWaiters() {
-        let waiters = state.withLock { s in
-            defer { s.waiters = [] }
-            return s.waiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    // MARK: Serving
-
-    /// Makes the caller the one who takes the connections.
-    func beServed() throws(SocketError) {
-        try take(as: .server)
-    }
-
-    private func take(as consumer: Consumer) throws(SocketError) {
-        let (isTaken, isClosed) = state.withLock { s -> (Bool, Bool) in
-            guard case .nobody = s.consumer else { return (true, s.closeReason != nil) }
-            s.consumer = consumer
-            return (false, s.closeReason != nil)
-        }
-        guard !isClosed else { throw SocketError(.closed) }
-        guard !isTaken else {
-            throw SocketError(.locked, detail: "the listener's connections are taken already")
-        }
-    }
-
-    /// Runs a child task for every connection until the listener is over and they have ended.
-    @concurrent
-    func serve(
-        _ maxConcurrent: Int,
-        _ onError: ErrorHook?,
-        _ handler: @escaping @Sendable (Socket) async throws -> Void
-    ) async {
-        add(credit: maxConcurrent)
-        await withDiscardingTaskGroup { group in
-            while let connection = try? await next({ s in
-                s.accepted.isEmpty ? nil : s.accepted.removeFirst()
-            }) {
-                group.addTask(executorPreference: executor ?? connection.loop) {
-                    await self.run(connection, onError, handler)
-                    self.add(credit: 1)
-                }
-            }
-        }
-    }
-
-    /// One connection's handshake and handler, under one handler of cancellation.
-    private func run(
-        _ connection: Connection,
-        _ onError: ErrorHook?,
-        _ handler: @Sendable (Socket) async throws -> Void
-    ) async {
-        let task = CurrentTask.number
-        connection.state.withLock { $0.scopeTask = task }
-        await withTaskCancellationHandler {
-            // The handle lives until the verdict: dropping it would end the connection as if all were
-            // well, and a peer could take a part for the whole.
-            let socket = Socket(connection)
-            do {
-                try await shakeHands(connection)
-                try await handler(socket)
-                try? await socket.close()
-            } catch {
-                socket.abort("the handler failed")
-                if let onError { onError(error, connection.remote ?? localAddress) }
-            }
-        } onCancel: {
-            connection.abort(reason: "the serving task was cancelled")
-        }
-        connection.state.withLock { $0.scopeTask = 0 }
-    }
-
-    // MARK: Events
-
-    /// Makes iterators those who take the connections; a listener that is taken otherwise refuses at
-    /// their first wait.
-    func startEvents() {
-        guard (try? take(as: .iterators)) != nil else { return }
-        add(credit: pendingConnections)
-    }
-
-    /// Makes a closure the one that takes the connections.
-    func deliver(
-        to handler: @escaping @Sendable (OnSocketEvent) -> Void,
-        onError: ErrorHook?
-    ) throws(SocketError) {
-        try take(as: .handler(onError, handler))
-        add(credit: pendingConnections)
-    }
-
-    func nextEvent() async throws(SocketError) -> OnSocketEvent? {
-        let isRefused = state.withLock { s in
-            guard case .iterators = s.consumer else { return s.closeReason == nil }
-            return false
-        }
-        guard !isRefused else {
-            throw SocketError(.locked, detail: "the listener's connections are taken already")
-        }
-        let event = try await next { s in s.events.isEmpty ? nil : s.events.removeFirst() }
-        if event != nil { add(credit: 1) }
-        return event
-    }
-
-    /// Shakes hands, then delivers.
-    private func startEvent(_ connection: Connection) {
-        Task(executorPreference: connection.loop) { [self] in
-            do throws(SocketError) {
-                try await shakeHands(connection)
-                publish(OnSocketEvent(Socket(connection), self))
-            } catch {
-                add(credit: 1)
-                reportEventError(error, connection.remote ?? localAddress)
-            }
-        }
-    }
-
-    private func publish(_ event: OnSocketEvent) {
-        typealias Handler = @Sendable (OnSocketEvent) -> Void
-        let (handler, waiter) = state.withLock { s -> (Handler?, Waiter?) in
-            if case .handler(_, let handler) = s.consumer { return (handler, nil) }
-            if s.closeReason == nil { s.events.append(event) }
-            return (nil, s.waiters.popLast())
-        }
-        waiter?.resume()
-        if let handler {
-            handler(event)
-            add(credit: 1)
-        }
-    }
-
-    private func reportEventError(_ error: any Error, _ remote: SocketAddress) {
-        let hook = state.withLock { s -> ErrorHook? in
-            if case .handler(let hook, _) = s.consumer { return hook }
-            return nil
-        }
-        hook?(error, remote)
     }
 
     /// Applies a response's options and sends its body.
@@ -459,7 +283,7 @@ final class ListenerCore: Sendable {
         guard let body = options.body else { return }
         connection.start(body) { [self] outcome in
             if case .failure(let error) = outcome {
-                reportEventError(error, connection.remote ?? localAddress)
+                report(error, connection.remote ?? localAddress)
                 return
             }
             // Somebody else may still read the stream, and holds the socket: the connection then ends
@@ -480,32 +304,31 @@ final class ListenerCore: Sendable {
     var aliveCount: Int { state.withLock { $0.alive.count } }
 
     /// The connections that have not ended, in no order.
-    var aliveConnections: [Connection] { state.withLock { Array($0.alive.values) } }
+    var aliveConnections: [Connection] { state.withLock { $0.alive.all } }
 
     /// Tasks that wait for a connection.
     var waitingCount: Int { state.withLock { $0.waiters.count } }
 
     /// Stops listening; connections go on.
     func stop(_ reason: CloseReason) {
-        typealias Left = (untaken: [Connection], undelivered: [OnSocketEvent], waiters: [Waiter])
+        typealias Left = (undelivered: [OnSocketEvent], waiters: [Waiter])
         let left = state.withLock { s -> Left? in
             guard s.closeReason == nil else { return nil }
             s.closeReason = reason
+            // What is in the lanes goes on: it is served before the tasks there end.
             defer {
-                s.accepted = []
                 s.events = []
                 s.waiters = []
             }
-            return (s.accepted, s.events, s.waiters)
+            return (s.events, s.waiters + s.takeServers())
         }
         guard let left else { return settleIfOver() }
         // While it still listens: whoever finds the path gone, or silent, may bind it at once.
         if let unixAddress { try? StreamSocket.removeUnixPath(of: unixAddress) }
-        acceptor.withLock { $0 }?.stop()
+        acceptor.withLock { $0.take() }?.stop()
         currentTLS?.stop()
         events.publish(.draining(open: aliveCount))
         for waiter in left.waiters { waiter.resume() }
-        for connection in left.untaken { connection.abort(reason: "the listener was closed") }
         for event in left.undelivered { event.socket.abort("the listener was closed") }
         settleIfOver()
     }
@@ -538,17 +361,18 @@ final class ListenerCore: Sendable {
         return connections.count
     }
 
-    private func forget(_ key: ObjectIdentifier, _ ticket: ListenerAdmission.Ticket) {
-        let (ended, tells) = state.withLock { s -> (Connection?, Bool) in
-            let ended = s.alive.removeValue(forKey: key)
-            let tells = ended != nil && traffic.isObserved
-            if tells { s.telling += 1 }
-            return (ended, tells)
+    /// Counts a connection no longer: it has ended.
+    func forget(_ connection: Connection, at place: Int, _ ticket: ListenerAdmission.Ticket) {
+        let tells = state.withLock { s in
+            s.alive.remove(place)
+            guard traffic.isObserved else { return false }
+            s.telling += 1
+            return true
         }
-        ended?.endWaiting()
+        connection.endWaiting()
         admission.leave(ticket)
-        if tells, let ended {
-            traffic.publish(.went(ended.summary, remote: ended.remote ?? localAddress))
+        if tells {
+            traffic.publish(.went(connection.summary, remote: connection.remote ?? localAddress))
             state.withLock { $0.telling -= 1 }
         }
         settleIfOver()

@@ -79,6 +79,8 @@ final class ListenerTLS: Sendable {
 
     /// Starts what runs beside a listener's connections.
     func start(for core: ListenerCore) {
+        // Who is referred to weakly is retained more slowly ever after.
+        guard watch != nil else { return start { .over } }
         start { [weak core, weak self] in
             guard let core, let self else { return .over }
             return core.reloadFiles(of: self)

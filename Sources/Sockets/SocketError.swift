@@ -143,6 +143,14 @@ public struct SocketError: Error, Sendable {
         )
     }
 
+    /// The error of what this side has closed, which every connection that ends well is left with: made
+    /// once for all that have no reason to tell.
+    static func closed(_ reason: String?) -> SocketError {
+        reason == nil ? closedSilently : SocketError(.closed, detail: reason)
+    }
+
+    private static let closedSilently = SocketError(.closed)
+
     /// What happened.
     public var code: Code { evidence.code }
     /// One sentence that tells more, without secrets or data of the connection.

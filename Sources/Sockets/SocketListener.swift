@@ -103,13 +103,10 @@ public final class SocketListener: Sendable {
         guard maxConcurrent > 0 else {
             throw SocketError(.invalidOption, detail: "maxConcurrent is at least 1")
         }
-        try core.beServed()
+        try core.beServed(onError)
         let core = core
         await withTaskCancellationHandler {
-            // The accepting task runs where connections arrive; handlers where they live.
-            await withTaskExecutorPreference(core.loop) {
-                await core.serve(maxConcurrent, onError, handler)
-            }
+            await core.serve(maxConcurrent, handler)
         } onCancel: {
             core.abort(reason: "the serving task was cancelled")
         }

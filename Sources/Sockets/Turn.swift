@@ -72,10 +72,10 @@ struct Turn {
         return line.remove(at: index).waiter
     }
 
-    /// Everybody who waits, for the end of the connection; the turn is nobody's then.
-    mutating func takeAll() -> [Waiter] {
-        let all = (holder.map { [$0] } ?? []) + line
+    /// Gives out everybody who waits, for the end of the connection; the turn is nobody's then.
+    mutating func takeAll(into waiters: inout [Waiter]) {
+        if let holder { waiters.append(holder.waiter) }
+        for place in line { waiters.append(place.waiter) }
         self = Turn()
-        return all.map(\.waiter)
     }
 }

@@ -406,7 +406,7 @@ public struct TLSEngine: ~Copyable {
         }
         let (outcome, _) = withWindows(Span(), &output) { $0.shutdown() }
         if outcome == .wantsOutput { return Progress(consumed: 0, wants: .write) }
-        ErrorQueue.clear()
+        if outcome != .done { ErrorQueue.clear() }
         try apply(.closeNotifySent)
         return Progress(consumed: 0, wants: .nothing)
     }

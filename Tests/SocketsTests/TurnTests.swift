@@ -86,7 +86,11 @@ import Testing
     func end() async {
         let bench = Bench()
         let tasks = await bench.line([1, 2])
-        let all = bench.turn.withLock { $0.takeAll() }
+        let all = bench.turn.withLock { turn in
+            var all: [Waiter] = []
+            turn.takeAll(into: &all)
+            return all
+        }
         #expect(all.count == 2)
         for waiter in all { waiter.resume() }
         for task in tasks { #expect(await !task.value) }

@@ -34,7 +34,7 @@ extension SSLConnection {
         expected: ServerName?,
         requestsStaple: Bool
     ) throws(TLSError) {
-        ErrorQueue.clear()
+        // The queue is clear: the connection has just been made.
         if let servername {
             guard unsafe cssl_set_tlsext_host_name(ssl, servername) == 1 else {
                 throw ErrorQueue.error(.invalidServername)
