@@ -66,7 +66,7 @@ extension Waiting {
         Waiting("a \(role)'s write that blocks many times") { now in
             let ends = try await Ends(role, now, bufferSize: 20_000)
             return ends.pair.scene([drain(ends.other, now)]) { _ in
-                try await ends.own.write(pattern(600_000))
+                try await ends.own.write(pattern(200_000))
             }
         }
     }
@@ -81,7 +81,7 @@ extension Waiting {
             let ends = try await Ends(role, now, bufferSize: 20_000)
             let (own, other) = (ends.own, ends.other)
             let gate = Gate()
-            let writing = Task<Void, Never> { try? await own.write(pattern(300_000)) }
+            let writing = Task<Void, Never> { try? await own.write(pattern(120_000)) }
             await until { own.hasWriter }
             let reading = Task {
                 await gate.wait()
