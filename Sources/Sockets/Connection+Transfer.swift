@@ -106,10 +106,21 @@ extension Connection.Storage {
     @inline(__always)
     private mutating func mayOweAnswers(since before: Int) -> Bool {
         guard !outbound.isEmpty, !isBatched else { return true }
-        unsentAnswers = before == 0 ? outbound.count : unsentAnswers + outbound.count - before
+        unsentAnswers += outbound.count - before
         guard unsentAnswers > pendingAnswers, failure == nil else { return true }
-        failure = SocketError(.limitExceeded, detail: "the peer does not read what it asked for")
+        noteUnreadAnswers()
         return false
+    }
+
+    @inline(never)
+    private mutating func noteUnreadAnswers() {
+        failure = SocketError(
+            .limitExceeded,
+            detail: "the peer does not read what it asked for",
+            address: remote,
+            phase: .open,
+            report: engine?.report
+        )
     }
 
     /// What `fetch` read, in the thread's scratch.
@@ -259,6 +270,7 @@ extension Connection.Storage {
                 return .failed
             }
         }
+        unsentAnswers = 0
         return .done
     }
 

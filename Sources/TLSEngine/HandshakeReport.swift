@@ -24,8 +24,9 @@ public struct HandshakeReport: Sendable {
     public var cipherSuite: CipherSuite?
     /// The group of the key exchange.
     public var group: NamedGroup?
-    /// The ephemeral key the peer sent; nil without an exchange of keys, and on a server for finite
-    /// fields in TLS 1.2, which OpenSSL does not keep.
+    /// The ephemeral key the peer sent; nil without an exchange of keys, on a client for ML-KEM, whose
+    /// server sends a ciphertext and no key, and on a server for finite fields in TLS 1.2, which OpenSSL
+    /// does not keep.
     public var ephemeralKey: EphemeralKey?
     /// The algorithm by which the peer proved its certificate, for example `ecdsa_secp256r1_sha256`.
     public var peerSignatureAlgorithm: String?

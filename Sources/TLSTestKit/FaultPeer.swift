@@ -39,6 +39,11 @@ public final class FaultPeer {
     public private(set) var received: [UInt8] = []
     /// The last alert that the other side sent, close_notify included.
     public private(set) var alertReceived: Alert?
+    /// Changes what a flight of the handshake consists of; nil changes nothing.
+    ///
+    /// Gets the records of a flight of TLS 1.2, each with one message. Of TLS 1.3 it gets the messages that
+    /// the handshake's keys protect, which are sealed anew in the order it gives.
+    public var arrange: ((_ parts: [[UInt8]]) -> [[UInt8]])?
 
     private let role: TLSRole
     private let version: ProtocolVersion
@@ -51,6 +56,8 @@ public final class FaultPeer {
     private let output: OpaquePointer
     /// What OpenSSL logs of the secrets, label first.
     private var secrets: [String: [[UInt8]]] = [:]
+    /// The protected messages of TLS 1.3 that the step under way has made.
+    private var messages: [[UInt8]] = []
     private var sealer: RecordSealer?
 
     /// Makes a peer.
@@ -128,17 +135,45 @@ public final class FaultPeer {
             return []
         }
         ERR_clear_error()
+        messages = []
         let code = unsafe SSL_do_handshake(ssl)
         if code != 1, unsafe SSL_get_error(ssl, code) != SSL_ERROR_WANT_READ {
             throw TestKitError(.openSSL, "shake hands")
         }
-        let bytes = takeOutput()
+        let bytes = try arranged(takeOutput())
         if code == 1 {
             isReady = true
             sealer = try makeSealer()
             read()
         }
         return bytes
+    }
+
+    /// A flight as ``arrange`` wants it.
+    private func arranged(_ flight: [UInt8]) throws(TestKitError) -> [UInt8] {
+        guard let arrange else { return flight }
+        let records = FaultPeer.records(flight)
+        guard version == .tls13 else { return arrange(records).flatMap(\.self) }
+        guard !messages.isEmpty else { return flight }
+        let label = "\(role == .client ? "CLIENT" : "SERVER")_HANDSHAKE_TRAFFIC_SECRET"
+        var sealer = try RecordSealer(trafficSecret: secrets[label]?[1] ?? [])
+        var bytes = records.filter { $0[0] != ContentType.applicationData.rawValue }.flatMap(\.self)
+        for message in arrange(messages) {
+            bytes += try sealer.seal(ContentType.handshake.rawValue, message)
+        }
+        return bytes
+    }
+
+    /// Whole records, each with its header.
+    private static func records(_ bytes: [UInt8]) -> [[UInt8]] {
+        var records: [[UInt8]] = []
+        var place = 0
+        while place + 5 <= bytes.count {
+            let end = place + 5 + Int(bytes[place + 3]) << 8 + Int(bytes[place + 4])
+            records.append(Array(bytes[place..<min(end, bytes.count)]))
+            place = end
+        }
+        return records
     }
 
     /// Makes a record under the connection's keys.
@@ -196,6 +231,13 @@ public final class FaultPeer {
         unsafe SSL_CTX_set_keylog_callback(context) { ssl, line in
             guard let line = unsafe line else { return }
             unsafe FaultPeer.of(ssl)?.note(secret: String(cString: line))
+        }
+        unsafe SSL_CTX_set_msg_callback(context) { isSent, _, type, bytes, count, ssl, _ in
+            guard isSent == 1, type == ContentType.handshake.rawValue else { return }
+            let message = unsafe Array(UnsafeRawBufferPointer(start: bytes, count: count))
+            // The hellos are in the clear.
+            guard let first = message.first, first > 2 else { return }
+            unsafe FaultPeer.of(ssl)?.messages.append(message)
         }
         unsafe SSL_CTX_set_info_callback(context) { ssl, event, value in
             guard event & SSL_CB_READ_ALERT == SSL_CB_READ_ALERT,

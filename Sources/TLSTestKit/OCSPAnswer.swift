@@ -83,6 +83,8 @@ public struct OCSPAnswerRecipe: Sendable {
     public var producedAt: Validity.Bound = .relative(seconds: -30)
     /// Who signs.
     public var responder: Responder = .authority
+    /// Certificates that come in front of a delegate's, and have nothing to do with the response.
+    public var companions: [IssuedCertificate] = []
     /// The nonce, which a correct response repeats from the request; nil for none.
     public var nonce: [UInt8]?
     /// The digest to sign with; nil takes the one that belongs to the responder's key.
@@ -178,7 +180,12 @@ extension TestCA {
             response.bitString(signature)
             guard case .delegate(let delegate) = recipe.responder else { return }
             response.constructed(DERWriter.Tag.context(0, isConstructed: true)) { explicit in
-                explicit.sequence { $0.append(delegate.certificateDER) }
+                explicit.sequence { certificates in
+                    for companion in recipe.companions {
+                        certificates.append(companion.certificateDER)
+                    }
+                    certificates.append(delegate.certificateDER)
+                }
             }
         }
         var writer = DERWriter(capacity: basic.bytes.count + 64)

@@ -81,7 +81,7 @@ struct CurlClient: ForeignClient {
                 SocketError(.certificateRejected, tls: TLSError(.peerCertificateMissing)),
                 .clientAuthentication
             )
-        case .untrusted:
+        case .untrusted, .mistaken:
             return ListenerVerdict(
                 isOld ? 35 : 56,
                 "alert unknown ca",

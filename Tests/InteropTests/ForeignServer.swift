@@ -88,7 +88,8 @@ extension ForeignServer {
                 phase,
                 isAfterReady: isLate
             )
-        case .untrusted: .alert(untrusted, .localCertificateRejected, phase, isAfterReady: isLate)
+        case .untrusted, .mistaken:
+            .alert(untrusted, .localCertificateRejected, phase, isAfterReady: isLate)
         }
     }
 

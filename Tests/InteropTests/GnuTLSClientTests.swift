@@ -80,7 +80,7 @@ struct GnuTLSClient: ForeignClient {
                 SocketError(.certificateRejected, tls: TLSError(.peerCertificateMissing)),
                 .clientAuthentication
             )
-        case .untrusted:
+        case .untrusted, .mistaken:
             return ListenerVerdict(
                 1,
                 "alert [48]",

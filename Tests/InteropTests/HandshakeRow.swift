@@ -33,13 +33,15 @@ struct HandshakeRow: Sendable, CustomTestStringConvertible {
         case volunteered
         /// The server asks without demanding, and gets none.
         case declined
+        /// The server asks without demanding, and gets a stranger's.
+        case mistaken
 
         /// What the server wants.
         var demand: CertificateDemand {
             switch self {
             case .unasked: .none
             case .good, .absent, .untrusted: .require
-            case .volunteered, .declined: .request
+            case .volunteered, .declined, .mistaken: .request
             }
         }
 
@@ -159,7 +161,7 @@ struct Authorities: Sendable {
         switch row.client {
         case .unasked, .absent, .declined: nil
         case .good, .volunteered: try trusted.issueClient("Alice", key: row.key)
-        case .untrusted: try stranger.issueClient("Mallory", key: row.key)
+        case .untrusted, .mistaken: try stranger.issueClient("Mallory", key: row.key)
         }
     }
 }

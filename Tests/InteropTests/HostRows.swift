@@ -140,6 +140,17 @@ extension InteropTests.CurlTests {
     }
 }
 
+extension InteropTests.ScriptedTests {
+    @Test(
+        "their clients get the host they ask for, or hear that there is none",
+        arguments: ScriptedLanguage.tested,
+        HostRow.all
+    )
+    func host(_ language: ScriptedLanguage, _ row: HostRow) async throws {
+        try await ScriptedClient(language).expectHost(row, alert: "unrecognized_name")
+    }
+}
+
 extension InteropTests.GnuTLSClientTests {
     @Test(
         "gnutls-cli gets the host it asks for, or hears that there is none",

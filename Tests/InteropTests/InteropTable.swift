@@ -177,7 +177,7 @@ struct InteropLine: Sendable {
                 handshakes,
                 data,
                 [.halfClose: 2 * once, .cut: once],
-                side == .client ? pins : [:],
+                side == .client ? pins : hosts,
                 $0 == .node ? [.resumption: once] : [:],
                 $0 == .node ? keys : [:],
                 $0 == .node ? staples : [:],
@@ -194,7 +194,8 @@ struct InteropLine: Sendable {
             + " takes its keys into use with the server's Finished (openssl/openssl#27809). Servers on"
             + " OpenSSL read it; Java and GnuTLS see a record they cannot decrypt. Both end there.",
         "Node judges certificates when the handshake is done, and goes without an alert or a"
-            + " close_notify: our side reports a cut, or an end during the handshake.",
+            + " close_notify: our side reports a cut, or an end during the handshake. Where it asks without"
+            + " demanding, it lets a stranger in.",
         "Node does not tell an end from a cut; what it says about our ends is not looked at.",
         "Python's server lets a client in that offers none of its application protocols; so does"
             + " haproxy. No protocol is chosen then.",

@@ -88,7 +88,7 @@ struct NginxServer: ForeignServer {
         case .absent:
             #expect(answer.status == 400)
             #expect(answer.text.contains("No required SSL certificate was sent"))
-        case .untrusted:
+        case .untrusted, .mistaken:
             #expect(answer.status == 400)
             #expect(answer.text.contains("The SSL certificate error"))
         }

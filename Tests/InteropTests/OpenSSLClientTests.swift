@@ -88,7 +88,7 @@ struct OpenSSLClient: ForeignClient {
                 SocketError(.certificateRejected, tls: TLSError(.peerCertificateMissing)),
                 .clientAuthentication
             )
-        case .untrusted:
+        case .untrusted, .mistaken:
             return ListenerVerdict(
                 1,
                 "SSL alert number 48",

@@ -35,9 +35,9 @@ struct ScriptedClient: ForeignClient {
         var command = [
             "role": "client", "version": settings.version == .tls12 ? "1.2" : "1.3",
             "port": "\(settings.address.port)", "roots": settings.root,
-            "verify": Authorities.host,
+            "verify": settings.host,
         ]
-        if settings.sendsName { command["servername"] = Authorities.host }
+        if settings.sendsName { command["servername"] = settings.host }
         if !settings.protocols.isEmpty {
             command["alpn"] = settings.protocols.joined(separator: ",")
         }

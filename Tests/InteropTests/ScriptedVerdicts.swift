@@ -22,8 +22,10 @@ extension ScriptedServer {
         switch row.client {
         case .unasked, .good, .volunteered, .declined: return nil
         case .absent: break
+        // Node tells whom it does not trust from whom it does, and lets both in.
+        case .mistaken where peer.language == .node: return nil
         case .untrusted where peer.language == .node: return nodeGoes(row)
-        case .untrusted: break
+        case .untrusted, .mistaken: break
         }
         let isLate = row.version == .tls13
         let isAbsent = row.client == .absent
@@ -62,7 +64,8 @@ extension ScriptedClient {
         switch row.client {
         case .unasked, .good, .volunteered, .declined: return nil
         // Java shows none that is of an authority unknown to the server.
-        case .untrusted where peer.language != .java:
+        case .mistaken where peer.language == .java: return nil
+        case .untrusted where peer.language != .java, .mistaken:
             return ListenerVerdict(
                 1,
                 "unknown_ca",

@@ -42,27 +42,24 @@ private struct Downstream: ~Copyable {
 
     deinit { try? FileManager.default.removeItem(at: directory) }
 
-    /// Without what may be preloaded: a compiler whose clock is ahead of its files' times empties the
-    /// cache of modules, which it shares with others.
     func build() async throws -> CommandResult {
-        try await swift("build", "--build-tests", program: ["-u", "LD_PRELOAD", "swift"])
+        try await runSwift(arguments("build", "--build-tests"), log: log("build"))
     }
 
-    func test() async throws -> CommandResult { try await swift("test", "--skip-build") }
+    /// With the time of the tests that run this.
+    func test() async throws -> CommandResult {
+        try await runCommand("swift", arguments("test", "--skip-build"), log: log("test"))
+    }
 
-    private func swift(
-        _ command: String,
-        _ option: String,
-        program: [String] = ["swift"]
-    ) async throws -> CommandResult {
-        try await runCommand(
-            "env",
-            program + [
-                command, option, "--package-path", directory.path,
-                "--scratch-path", directory.appending(path: ".build").path,
-            ],
-            log: directory.appending(path: "\(command).log").path
-        )
+    private func arguments(_ command: String, _ option: String) -> [String] {
+        [
+            command, option, "--package-path", directory.path,
+            "--scratch-path", directory.appending(path: ".build").path,
+        ]
+    }
+
+    private func log(_ command: String) -> String {
+        directory.appending(path: "\(command).log").path
     }
 
     func run(_ program: String) async throws -> CommandResult {

@@ -51,3 +51,16 @@ func runCommand(_ program: String, _ arguments: [String], log: String) async thr
     let text = try String(contentsOfFile: log, encoding: .utf8)
     return CommandResult(exitCode: process.terminationStatus, output: text)
 }
+
+/// Runs `swift` in the present, whatever time the tests have: taken for years old, the modules that all
+/// compilers of this user share would be thrown away, under the hands of those that run.
+///
+/// - Parameters:
+///   - arguments: Its arguments.
+///   - log: A file that does not exist yet, which gets what it says.
+/// - Returns: What it said, and how it ended.
+/// - Throws: As ``runCommand(_:_:log:)`` does.
+func runSwift(_ arguments: [String], log: String) async throws -> CommandResult {
+    let present = ["-u", "LD_PRELOAD", "-u", "SWIFTPM_MODULECACHE_OVERRIDE"]
+    return try await runCommand("env", present + ["swift"] + arguments, log: log)
+}

@@ -57,8 +57,7 @@ private struct Dependent: ~Copyable {
 
     /// Resolves, and gives what was fetched, by name.
     func resolved() async throws -> [String] {
-        let result = try await runCommand(
-            "swift",
+        let result = try await runSwift(
             [
                 "package", "--package-path", directory.path,
                 "--scratch-path", directory.appending(path: ".build").path,

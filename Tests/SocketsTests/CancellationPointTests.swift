@@ -104,11 +104,6 @@ extension Pair {
     }
 }
 
-/// Reads to the end, until the circumstances freeze.
-private func drain(_ socket: Socket, _ now: Circumstances) -> Task<Void, Never> {
-    Task { while !now.isFrozen.isSet, let bytes = try? await socket.read(), !bytes.isEmpty {} }
-}
-
 extension Waiting {
     static let clients: [Waiting] = [
         Waiting("connecting by name, and shaking hands") { now in
@@ -180,83 +175,6 @@ extension Waiting {
             } settle: {
                 serving.cancel()
                 await serving.value
-            }
-        },
-    ]
-
-    static let transfers: [Waiting] = [
-        Waiting("reading what comes piece by piece") { now in
-            let pair = try await Pair(besieged: now.wire, now.signal)
-            let sending = Task {
-                for _ in 0..<4 where !now.isFrozen.isSet {
-                    guard (try? await pair.server.write("piece")) != nil,
-                        (try? await pair.server.read()) != nil
-                    else { return }
-                }
-                if !now.isFrozen.isSet { try? await pair.server.close() }
-            }
-            return pair.scene([sending]) { pair in
-                while let bytes = try await pair.client.read() {
-                    try await pair.client.write(bytes)
-                }
-            }
-        },
-        Waiting("a listener's end that reads and writes") { now in
-            let pair = try await Pair(besieged: now.wire, nil)
-            var options = SocketResponseOptions()
-            options.signal = now.signal
-            try pair.listener.core.respond(to: pair.server, with: SocketResponse(options))
-            let asking = Task {
-                for _ in 0..<4 where !now.isFrozen.isSet {
-                    guard (try? await pair.client.write("piece")) != nil,
-                        (try? await pair.client.read()) != nil
-                    else { return }
-                }
-                if !now.isFrozen.isSet { try? await pair.client.shutdownWrite() }
-            }
-            return pair.scene([asking]) { pair in
-                for try await bytes in try pair.server.stream() {
-                    try await pair.server.write(bytes)
-                }
-            }
-        },
-        Waiting("a write that blocks many times") { now in
-            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
-            return pair.scene([drain(pair.server, now)]) { pair in
-                try await pair.client.write(pattern(600_000))
-            }
-        },
-        Waiting("close behind a write that blocks") { now in
-            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
-            let gate = Gate()
-            let writing = Task<Void, Never> {
-                try? await pair.client.write(pattern(300_000))
-            }
-            await until { pair.client.hasWriter }
-            let reading = Task {
-                await gate.wait()
-                await drain(pair.server, now).value
-            }
-            return pair.scene([writing, reading]) { pair in
-                gate.open()
-                try await pair.client.close("done")
-            } settling: {
-                gate.open()
-            }
-        },
-        Waiting("a body that is a stream, and one that is a closure") { now in
-            let pair = try await Pair(besieged: now.wire, now.signal, bufferSize: 20_000)
-            let feeding = Task {
-                for _ in 0..<5 where !now.isFrozen.isSet {
-                    guard (try? await pair.server.write(pattern(40_000))) != nil else { return }
-                }
-                if !now.isFrozen.isSet { try? await pair.server.shutdownWrite() }
-            }
-            return pair.scene([feeding, drain(pair.server, now)]) { pair in
-                let stream = try pair.client.stream()
-                let body = SocketBody.deferred { .sequence(stream) }
-                try await body.send(on: pair.client.connection)
-                try await pair.client.shutdownWrite()
             }
         },
     ]

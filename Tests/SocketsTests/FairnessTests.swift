@@ -1,5 +1,6 @@
 // A connection that always has something to do lets the others of its loop have their turn.
 
+import Glibc
 import SocketCore
 import Synchronization
 import Testing
@@ -72,5 +73,43 @@ import Testing
         try await pair.client.write(pattern(size))
         try await pair.client.shutdownWrite()
         #expect(try await reading.value == size)
+    }
+
+    @Test("a crowd that has come at once is accepted in turns, between which others have theirs")
+    func crowd() async throws {
+        let group = EventLoopGroup(loopCount: 1)
+        let loop = group.next()
+        let listener = try makeListener(.tcp) {
+            $0.group = group
+            $0.pendingConnections = 1000
+        }
+        let accepted = Log<Socket>()
+        try listener.onSocket { accepted.append($0.socket) }
+        let hasCome = Flag()
+        let counts = Log<Int>()
+        loop.execute { FairnessTests.look(at: listener, on: loop, hasCome, counts) }
+        let clients = try (0..<400).map { _ in try makeClient(.tcp, to: listener.localAddress) }
+        for client in clients { _ = try await client.ready }
+        hasCome.set()
+        await until { counts.all.last == 400 }
+        // Readiness and the credit for more may each make for a turn.
+        let steps = zip(counts.all, counts.all.dropFirst()).map { $1 - $0 }
+        #expect(steps.allSatisfy { $0 <= 2 * 64 }, "\(steps)")
+        for socket in clients + accepted.all { socket.abort() }
+        await listener.close()
+    }
+
+    /// Notes at each turn of the loop how many connections a listener has, until it has 400; keeps the
+    /// loop busy until all are there.
+    private static func look(
+        at listener: SocketListener,
+        on loop: EventLoop,
+        _ hasCome: Flag,
+        _ counts: Log<Int>
+    ) {
+        while !hasCome.isSet { sched_yield() }
+        let count = listener.core.aliveCount
+        counts.append(count)
+        if count < 400 { loop.execute { look(at: listener, on: loop, hasCome, counts) } }
     }
 }

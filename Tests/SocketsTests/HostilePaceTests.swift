@@ -148,6 +148,32 @@ private func crumbled(_ records: [UInt8]) -> [UInt8] {
     }
 
     @Test(
+        "a peer that drips on behind this side's end keeps the connection no longer than the limit",
+        arguments: Wire.secure,
+        [TLSRole.client, .server]
+    )
+    func dripsBehindClose(wire: Wire, role: TLSRole) async throws {
+        let bystander = try await Bystander()
+        let siege = try await Siege(victim: role, wire)
+        try await siege.advance(to: .open)
+        let victim = try #require(siege.victim)
+        let (attacker, bytes) = (siege.attacker, try endless(siege, at: .open))
+        let dripping = Task {
+            for byte in bytes {
+                guard (try? await attacker.write([byte])) != nil else { return true }
+                await pass(.milliseconds(3))
+            }
+            return false
+        }
+        try await victim.close()
+        try await bystander.expectProgress()
+        await until { victim.descriptor == -1 }
+        // It was let go of in the middle.
+        #expect(await dripping.value)
+        await siege.end()
+    }
+
+    @Test(
         "a FIN and a reset behind the handshake are told apart, whoever is their victim",
         arguments: Wire.secure,
         [TLSRole.client, .server]

@@ -42,30 +42,40 @@ struct Siege {
     ///   - wire: The one version both speak.
     ///   - hello: Bytes by which the peer's hello grows.
     ///   - limits: What the peer may cost the victim.
+    ///   - pendingAnswers: Bytes of answers that the peer may leave unread, with kernel buffers so small
+    ///     that a mebibyte surely blocks; nil is the default, with buffers of any size.
+    ///   - authenticatesClient: Whether a listener demands a certificate of its client, which has one.
     /// - Throws: What making the peer or the victim throws.
     init(
         victim role: TLSRole,
         _ wire: Wire,
         hello: Int = 0,
-        limits: TLSLimits = TLSLimits()
+        limits: TLSLimits = TLSLimits(),
+        pendingAnswers: Int? = nil,
+        authenticatesClient: Bool = false
     ) async throws {
+        let answers = pendingAnswers ?? SocketLimits().pendingAnswers
+        let buffer = pendingAnswers == nil ? nil : 50_000
         self.role = role
         self.wire = wire
         let version = try #require(wire.version)
-        let leaf = role == .client ? try Credentials.shared().leaf : nil
+        let credentials = try Credentials.shared()
+        let leaf = authenticatesClient ? credentials.clientLeaf : nil
         peer = try FaultPeer(
             role == .client ? .server : .client,
             version,
-            certificate: leaf,
+            certificate: role == .client ? credentials.leaf : leaf,
             helloPadding: hello
         )
         switch role {
         case .client:
-            let raw = try RawServer()
+            let raw = try RawServer { $0.receiveBufferSize = buffer }
             client = try makeClient(wire, to: raw.address) {
                 $0.servername = "localhost"
                 $0.group = besiegedLoop
                 $0.limits.shutdown = .milliseconds(50)
+                $0.limits.pendingAnswers = answers
+                $0.sendBufferSize = buffer
                 $0.tls.limits = limits
             }
             listener = nil
@@ -75,7 +85,12 @@ struct Siege {
             let made = try makeListener(wire) {
                 $0.group = besiegedLoop
                 $0.limits.shutdown = .milliseconds(50)
+                $0.limits.pendingAnswers = answers
+                $0.sendBufferSize = buffer
                 $0.tls.limits = limits
+                guard authenticatesClient else { return }
+                $0.trust = TrustPolicy(anchors: credentials.anchors)
+                $0.clientAuthentication = .require
             }
             let (failures, accepted) = (failures, accepted)
             try made.onSocket { error, _ in
@@ -84,7 +99,10 @@ struct Siege {
                 accepted.append(event.socket)
             }
             listener = made
-            attacker = try makeClient(.tcp, to: made.localAddress) { $0.noDelay = true }
+            attacker = try makeClient(.tcp, to: made.localAddress) {
+                $0.noDelay = true
+                $0.receiveBufferSize = buffer
+            }
         }
         _ = try await attacker.ready
     }

@@ -16,6 +16,7 @@ enum SoakFault: String, CaseIterable, Sendable {
     case cancelledReady, abortedConnecting, signalledBefore, refused, timedOut
     case neverReading, cancelledRead, cancelledWrite
     case serverTalksHTTP, serverResets, serverEnds, truncated, badRecord, untrusted
+    case serverFloods, serverMixesUp, clientFloods, clientMixesUp, stranger, idledOut
 }
 
 /// A server that stays and the peers that come to it, wave by wave.
@@ -43,6 +44,9 @@ final class Soak: Sendable {
             try makeListener(wire) {
                 $0.limits.shutdown = .seconds(20)
                 $0.sendBufferSize = 20_000
+                guard wire != .tcp else { return }
+                $0.clientAuthentication = .request
+                $0.trust = TrustPolicy(anchors: try Credentials.shared().anchors)
             }
         }
         servers = listeners.map { listener in
@@ -122,8 +126,11 @@ final class Soak: Sendable {
             try await giveUp(fault, wire, address)
         case .neverReading, .cancelledRead, .cancelledWrite: try await block(fault, wire, address)
         case .timedOut, .serverTalksHTTP, .serverResets, .serverEnds, .truncated, .badRecord,
-            .untrusted:
+            .untrusted, .serverFloods, .serverMixesUp:
             try await meet(fault, wire == .tcp ? .tls13 : wire)
+        case .clientFloods, .clientMixesUp, .stranger, .idledOut:
+            let secure = max(1, index)
+            try await offend(fault, wires[secure], listeners[secure].localAddress)
         }
     }
 
@@ -259,7 +266,55 @@ final class Soak: Sendable {
         await raw.listener.close()
     }
 
+    /// A client that a TLS server refuses, or leaves.
+    private func offend(_ fault: SoakFault, _ wire: Wire, _ address: SocketAddress) async throws {
+        switch fault {
+        case .clientFloods, .clientMixesUp:
+            let socket = try client(.tcp, address)
+            try await disobey(fault, .client, wire, over: socket)
+            _ = try? await readAll(from: socket)
+        case .stranger:
+            let stranger = try Credentials.shared().stranger
+            let socket = try client(wire, address) { $0.identity = stranger }
+            _ = try? await readAll(from: socket)
+        default:
+            let socket = try client(wire, address) { $0.idleTimeout = .milliseconds(20) }
+            _ = try? await readAll(from: socket)
+        }
+    }
+
+    /// A peer that mixes up its flight, or floods the other side behind the handshake.
+    private func disobey(
+        _ fault: SoakFault,
+        _ role: TLSRole,
+        _ wire: Wire,
+        over socket: Socket
+    ) async throws {
+        guard let version = wire.version else { return }
+        let leaf = role == .server ? try Credentials.shared().leaf : nil
+        let peer = try FaultPeer(role, version, certificate: leaf)
+        let mixesUp = fault == .serverMixesUp || fault == .clientMixesUp
+        if role == .client { try await socket.write(try peer.step([])) }
+        if mixesUp { peer.arrange = { Array($0.reversed()) + $0 } }
+        while !peer.isReady, let bytes = try? await socket.read() {
+            guard let answer = try? peer.step(bytes) else { break }
+            try? await socket.write(answer)
+        }
+        guard peer.isReady, !mixesUp else {
+            try? await socket.shutdownWrite()
+            return
+        }
+        let request: [UInt8] = role == .server ? [0, 0, 0, 0] : [1, 0, 0, 40] + pattern(40)
+        let flood = try (0...64).flatMap { _ in
+            wire == .tls13 ? try peer.keyUpdate() : try peer.record(.handshake, request)
+        }
+        try? await socket.write(flood)
+    }
+
     private func shake(_ fault: SoakFault, _ wire: Wire, _ peer: Socket) async throws {
+        guard fault != .serverFloods, fault != .serverMixesUp else {
+            return try await disobey(fault, .server, wire, over: peer)
+        }
         var server = try EnginePeer(.server, wire, over: peer)
         guard fault != .untrusted else {
             try? await server.handshake()

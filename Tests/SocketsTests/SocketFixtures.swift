@@ -36,6 +36,8 @@ struct Credentials: Sendable {
     let serverPEM: (cert: [UInt8], key: [UInt8])
     /// What ``server`` was made from.
     let leaf: IssuedCertificate
+    /// What ``client`` was made from.
+    let clientLeaf: IssuedCertificate
     /// A good OCSP response about it.
     let staple: [UInt8]
 
@@ -47,7 +49,8 @@ struct Credentials: Sendable {
         staple = try ca.ocspAnswer(for: leaf).der
         serverPEM = (Array(leaf.chainPEM.utf8), Array(try leaf.privateKeyPEM.utf8))
         server = try TLSIdentity(certificate: serverPEM.cert, privateKey: serverPEM.key)
-        client = try Credentials.identity(try ca.issueClient("alice"))
+        clientLeaf = try ca.issueClient("alice")
+        client = try Credentials.identity(clientLeaf)
         stranger = try Credentials.identity(try TestCA(name: "Elsewhere").issueClient("mallory"))
         anchors = try Certificate.read(Array(ca.certificatePEM.utf8))
     }

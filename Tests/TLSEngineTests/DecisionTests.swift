@@ -342,6 +342,27 @@ struct DecisionTests {
         try pair.expectDataFlows()
     }
 
+    @Test("protocols that an answer names stay within the limit of their list")
+    func protocols() throws {
+        // With the length in front of it each has 16 bytes.
+        let names = (0..<64).map { "protocol-\($0 + 100)xyz" }
+        for (count, isTaken) in [(64, true), (65, false)] {
+            let chosen = names + [String](repeating: "x", count: count - 64)
+            let pair = try EnginePair(
+                client: fixtures.client { $0.alpn = [names[7]] },
+                server: fixtures.server { $0.decisions = .clientHello }
+            )
+            pair.settle()
+            let answer = { try pair.answer(.server, .use(nil, applicationProtocols: chosen)) }
+            guard isTaken else {
+                #expect(throws: TLSError(.invalidApplicationProtocol)) { try answer() }
+                continue
+            }
+            try answer()
+            #expect(pair.facts(.server).report.alpn == names[7])
+        }
+    }
+
     @Test("an engine may be closed and its input may end while it waits", arguments: Decision.all)
     func endWhileWaiting(decision: Decision) throws {
         for version in versions {

@@ -218,6 +218,21 @@ struct EarlyTransferTests {
         #expect(try resuming(session(careful, wide), careful, wide, pattern(50)).offered == 10)
     }
 
+    @Test("as many sessions as the limit says are kept, and the oldest goes for one more")
+    func sessions() throws {
+        let client = try fixtures.client()
+        for (kept, isTaken) in [(0, false), (1, true), (2, true)] {
+            let server = try server { $0.limits.earlyDataSessions = 2 }
+            let sessions = try (0..<3).map { _ in try session(client, server) }
+            let (pair, offered) = try resuming(sessions[kept], client, server, [7])
+            #expect(offered == 1)
+            try pair.handshake()
+            let early = pair.server.engine.takeEarlyData()
+            #expect(early == (isTaken ? [7] : []), "session \(kept)")
+            #expect(pair.facts(.server).report.isResumed == isTaken)
+        }
+    }
+
     @Test("a session that was used meanwhile sends none, and the handshake is a full one")
     func spent() throws {
         let (client, server) = (try fixtures.client(), try server())

@@ -81,6 +81,22 @@ struct OCSPStapleTests {
         }
     }
 
+    @Test("a responder's certificate is found among others, up to the fourth")
+    func manyDelegates() throws {
+        for (others, expected) in [(3, nil), (4, VerificationCode.stapleResponderNotAuthorized)] {
+            var stage = try StapleStage()
+            let delegate = try stage.root.issue(.responder("Responder"))
+            let companions = try (0..<others).map {
+                try stage.root.issue(.responder("Another responder \($0)"))
+            }
+            try stage.answer {
+                $0.responder = .delegate(delegate)
+                $0.companions = companions
+            }
+            #expect(try stage.refusal() == expected)
+        }
+    }
+
     // MARK: Who signs
 
     @Test("a delegate of the issuer may sign; one that is expired, weak or may not sign may not")

@@ -93,6 +93,29 @@ struct PresharedKeyOfferTests {
         #expect(all.names.count == count)
     }
 
+    @Test("as many sessions are looked up as the limit says", arguments: [1, 4, 5])
+    func sessions(_ count: Int) throws {
+        // As long as the number of a session; others are tickets, or names of keys.
+        let names = (0..<count).map { [UInt8](repeating: UInt8(65 + $0), count: 32) } + [[1, 2]]
+        let hello = try hello(offering: PresharedKeyInfoTests.offer(names))
+        var engine = try TLSEngine(fixtures.server { $0.decisions = .session })
+        var asked: [[UInt8]] = []
+        var consumed = 0
+        var wants = TLSEngine.Wants.decision
+        while wants == .decision {
+            let start = consumed
+            let progress = try produced { output throws(TLSError) in
+                try engine.handshake(consuming: hello.span.extracting(start...), producing: &output)
+            }.result.get()
+            consumed += progress.consumed
+            wants = progress.wants
+            guard wants == .decision, case .session(let request)? = engine.question else { break }
+            asked.append(request.id)
+            try engine.answer(.session(nil))
+        }
+        #expect(asked == Array(names.dropLast().prefix(4)))
+    }
+
     @Test("names over the limit of size are passed over, and count as unknown")
     func size() throws {
         let names = [[UInt8](repeating: 1, count: 257), [UInt8](repeating: 2, count: 256)]

@@ -127,6 +127,13 @@ import Testing
             let error = #expect(throws: TLSError(.invalidSession)) { try TLSSession(bytes) }
             #expect(error?.category == .local && error?.detail != nil)
         }
+        // Of what is too long nothing is looked at.
+        for (count, isTooMuch) in [(256 << 10, false), (256 << 10 + 1, true)] {
+            let error = #expect(throws: TLSError(.invalidSession)) {
+                try TLSSession(pattern(count))
+            }
+            #expect(error?.detail?.contains("more than") == isTooMuch)
+        }
     }
 
     @Test("OpenSSL's own form is taken, with the leaf alone", arguments: versions)

@@ -25,7 +25,8 @@ extension SSLContextBuilder {
             unsafe SSL_CTX_set_recv_max_early_data(context, most) == 1
         else { throw ErrorQueue.error(.internalError) }
         unsafe cssl_ctx_set_session_cache_mode(context, Int(SSL_SESS_CACHE_SERVER))
-        unsafe cssl_ctx_set_session_cache_size(context, limits.earlyDataSessions)
+        // OpenSSL makes room once the new one is in: of n it keeps n - 1 (ssl_sess.c, SSL_CTX_add_session).
+        unsafe cssl_ctx_set_session_cache_size(context, limits.earlyDataSessions + 1)
     }
 
     private func earlyDataObstacle(_ hosts: TLSHosts?, _ sharesSessions: Bool) -> String? {
