@@ -355,7 +355,7 @@ public struct HandshakeTimings: Hashable, Sendable {
     public var resolution: Duration?
     /// Opening the transport's connection.
     public var connect: Duration?
-    /// From the handshake's first byte to the peer's first flight.
+    /// From the handshake's first byte, on a server from the acceptance, to the peer's first flight.
     public var firstFlight: Duration?
     /// The whole TLS handshake.
     public var handshake: Duration?

@@ -248,10 +248,10 @@ final class ListenerCore: Sendable {
                 c.decider = tls?.decider
                 if let answer = tls?.earlyAnswer { c.earlyAnswer = answer }
                 c.idleTimeout = idleTimeout
+                // TLS that a plain connection starts later begins then.
+                guard isTLS else { return }
                 c.handshakeBegan = EventLoop.readClock()
-                if isTLS {
-                    c.establishDeadline = c.handshakeBegan.advanced(by: limits.handshake)
-                }
+                c.establishDeadline = c.handshakeBegan.advanced(by: limits.handshake)
             }
             return true
         }

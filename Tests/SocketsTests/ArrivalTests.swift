@@ -63,6 +63,10 @@ extension ListenerCore {
         for client in clients {
             try await client.write("echo")
             #expect(try await readExactly(4, from: client) == Array("echo".utf8))
+            // TLS that starts later is measured from then on.
+            for connection in listener.core.aliveConnections {
+                #expect(connection.state.withLock { $0.handshakeBegan.nanoseconds } == 0)
+            }
             try await client.close()
         }
         await listener.close()

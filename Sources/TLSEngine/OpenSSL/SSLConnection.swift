@@ -69,7 +69,6 @@ struct SSLConnection: ~Copyable {
             unsafe SSL_set_ex_data(ssl, Callbacks.recordIndex, pointer)
         }
         if let deliberation { install(deliberation) }
-        unsafe cssl_clear_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS))
     }
 
     deinit {
@@ -87,12 +86,10 @@ struct SSLConnection: ~Copyable {
     @inline(__always)
     var messagesReceived: UInt32 { unsafe transport.pointee.messages_in }
 
-    /// Ends what is counted, limited and kept during the handshake only.
+    /// Ends what is counted and limited during the handshake only.
     mutating func endHandshake() {
         unsafe transport.pointee.handshake_done = 1
         unsafe transport.pointee.client_hello_due = 0
-        unsafe cssl_set_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS))
-        _ = unsafe SSL_free_buffers(ssl)
     }
 
     /// Notes an alert that was said without OpenSSL.
@@ -208,9 +205,6 @@ struct SSLConnection: ~Copyable {
     var pendingPlaintext: Int { Int(unsafe SSL_pending(ssl)) }
 
     /// Takes the handshake as far as the input goes.
-    ///
-    /// OpenSSL keeps its record buffers, 33 KiB, from one message of a flight to the next, which saves a
-    /// server eight times their making; a peer that stops in between holds none of them.
     mutating func handshake() -> StepOutcome {
         ErrorQueue.clear()
         prepare()
@@ -218,7 +212,6 @@ struct SSLConnection: ~Copyable {
         guard result != 1 else { return .done }
         let outcome = outcome()
         if outcome == .failed { noteUnreadAlert() }
-        _ = unsafe SSL_free_buffers(ssl)
         return outcome
     }
 
