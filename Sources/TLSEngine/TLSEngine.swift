@@ -436,8 +436,10 @@ public struct TLSEngine: ~Copyable {
 
     /// Gives record buffers back while the connection is idle; they come back by themselves.
     ///
+    /// - Returns: Whether they are given back now: in the midst of a record they are when it is complete.
     /// - Note: OpenSSL `SSL_free_buffers`.
-    public mutating func releaseBuffers() {
+    @discardableResult
+    public mutating func releaseBuffers() -> Bool {
         connection.freeBuffers()
     }
 

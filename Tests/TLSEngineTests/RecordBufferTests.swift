@@ -48,6 +48,31 @@ import Testing
         try pair.expectDataFlows()
     }
 
+    @Test("in the midst of a record they stay, wherever it stops", arguments: versions, [3, 5, 6, 40])
+    func withinRecord(_ version: ProtocolVersion, _ cut: Int) throws {
+        var held: [UInt8]? = nil
+        let pair = try fixtures.pair(version) { sender, chunk in
+            guard sender == .client, held != nil else { return chunk }
+            held! += chunk
+            return []
+        }
+        try pair.handshake()
+        for _ in 0..<16 { try pair.send([1], from: .client) }
+        held = []
+        let message = pattern(100)
+        try pair.send(message, from: .client)
+        let record = try #require(held)
+        pair.inject(Array(record.prefix(cut)), towards: .server)
+        let inRecord = pair.server.engine.releaseBuffers()
+        #expect(!inRecord)
+        pair.inject(Array(record.dropFirst(cut)), towards: .server)
+        #expect(pair.server.received.suffix(100) == message)
+        let behind = pair.server.engine.releaseBuffers()
+        #expect(behind)
+        held = nil
+        try pair.expectDataFlows()
+    }
+
     @Test("messages of mixed sizes in one window arrive whole, whatever fits", arguments: versions)
     func mixed(_ version: ProtocolVersion) throws {
         let pair = try lively(version)

@@ -338,10 +338,17 @@ struct SSLConnection: ~Copyable {
         }
     }
 
-    /// Gives OpenSSL's read and write buffers back while nothing is under way.
-    mutating func freeBuffers() {
+    /// Gives OpenSSL's read and write buffers back, unless something is under way.
+    ///
+    /// Behind the header of a record OpenSSL before 3.0.14, 3.1.6, 3.2.2 and 3.3.1 frees the buffer that
+    /// it goes on reading into (CVE-2024-4741), and a peer decides where a record stops. In a handshake
+    /// that waits on a stack of its own it is in the middle of a call.
+    ///
+    /// - Returns: Whether nothing was under way.
+    mutating func freeBuffers() -> Bool {
         startReleasingBuffers()
-        _ = unsafe SSL_free_buffers(ssl)
+        let isInRecord = unsafe SSL_rstate_string(ssl)[1] == UInt8(ascii: "B")
+        return unsafe external == nil && !isInRecord && SSL_free_buffers(ssl) == 1
     }
 
     @inline(__always)
