@@ -55,17 +55,18 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
-        // C: the system's OpenSSL, the buffer BIO, keys that are elsewhere, and what Glibc's own module
-        // lacks.
+        // C: the system's OpenSSL, the buffer BIO, keys that are elsewhere, OpenSSL's memory, and what
+        // Glibc's own module lacks.
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "CTLSTransport", dependencies: ["COpenSSL"]),
         .target(name: "CExternalKey", dependencies: ["COpenSSL"]),
+        .target(name: "CTLSMemory", dependencies: ["COpenSSL"]),
         .target(name: "CLinux"),
 
         // Libraries, from the bytes up.
         .target(
             name: "TLSEngine",
-            dependencies: ["COpenSSL", "CTLSTransport", "CExternalKey"],
+            dependencies: ["COpenSSL", "CTLSTransport", "CExternalKey", "CTLSMemory"],
             swiftSettings: settings
         ),
         .target(name: "SocketCore", dependencies: ["CLinux"], swiftSettings: settings),
@@ -182,7 +183,7 @@ let package = Package(
         // Tests, one target a module, then the suites that look at the whole.
         .testTarget(
             name: "TLSEngineTests",
-            dependencies: ["TLSEngine", "TLSTestKit", "COpenSSL"],
+            dependencies: ["TLSEngine", "TLSTestKit", "COpenSSL", "CTLSMemory"],
             swiftSettings: settings
         ),
         .testTarget(

@@ -52,7 +52,10 @@ private let forbiddenIncludes: [String: [String]] = [
     "CExternalKey": [
         "sys/socket.h", "netinet/", "arpa/", "netdb.h", "CLinux.h", "CTLSTransport.h",
     ],
-    "CLinux": ["openssl/", "COpenSSL.h", "CTLSTransport.h"],
+    "CTLSMemory": [
+        "openssl/ssl.h", "sys/", "netinet/", "arpa/", "netdb.h", "CLinux.h", "CTLSTransport.h",
+    ],
+    "CLinux": ["openssl/", "COpenSSL.h", "CTLSTransport.h", "CTLSMemory.h"],
 ]
 
 /// Modules that must not even name these, imported or not.

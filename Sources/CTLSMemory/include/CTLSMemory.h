@@ -1,0 +1,40 @@
+// OpenSSL's memory: a block that it gives back is kept for its next request on the same thread.
+//
+// A resumed handshake asks for some 600 blocks and gives them back; glibc keeps seven of a size, and
+// none above 1 KiB, so most of the rest are merged with their neighbours and cut out again, and the
+// record buffers (17 KiB) at the end of the heap go back to the kernel and come as page faults. It
+// is a tenth of a handshake's time.
+//
+// Rules
+// - Every block is one of malloc's, so it may be freed by anybody, and OpenSSL's may be freed before
+//   and after this. Nothing is written in front of it.
+// - At most CTLSM_KEPT_BYTES are kept for a thread; they go back to malloc when it ends.
+// - What malloc does against mistakes is done here: links are masked, and a block that is given back
+//   twice ends the process.
+// - It is set up before `main` (`CRYPTO_set_mem_functions`), and is not used
+//   - where OpenSSL has already allocated, or the program sets functions of its own in `main`;
+//   - under a sanitizer, which has to see every block;
+//   - with SOCKETS_TLS_MEMORY=malloc in the environment, for tools that have to see them and for
+//     allocators that are better at it.
+#ifndef CTLSMEMORY_H
+#define CTLSMEMORY_H
+
+#include <stddef.h>
+
+enum {
+    CTLSM_KEPT_BYTES = 512 * 1024, ///< The most that is kept for a thread.
+    CTLSM_BLOCK_BYTES = 24 * 1024, ///< The largest block that is kept.
+    CTLSM_BLOCKS_OF_SIZE = 32,     ///< The most small blocks of one size that are kept.
+    CTLSM_LARGE_BLOCKS = 16,       ///< The most blocks above 1 KiB that are kept.
+};
+
+/// Whether OpenSSL's memory comes from here.
+int ctlsm_is_used(void);
+
+/// What a value of SOCKETS_TLS_MEMORY asks for; NULL when there is none.
+int ctlsm_is_wanted(const char *choice);
+
+/// What is kept for the calling thread, in bytes.
+size_t ctlsm_kept_bytes(void);
+
+#endif

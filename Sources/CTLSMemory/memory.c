@@ -1,0 +1,149 @@
+// Blocks that OpenSSL gave back, by size. See CTLSMemory.h for the rules.
+#define _GNU_SOURCE
+
+#include "CTLSMemory.h"
+
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CTLSM_SANITIZED 1
+#endif
+#endif
+
+// malloc's own sizes on 64-bit machines: 24 bytes and every 16 more.
+enum { FIRST_SIZE = 24, STEP = 16, SIZES = 64, SMALL_MAX = FIRST_SIZE + STEP * (SIZES - 1) };
+
+// What is kept for a thread. Where a block is stands here and not in a block, so that whoever writes
+// behind the end of one changes no link.
+typedef struct cache {
+    size_t room; // bytes that it may still take; 0 before its first block and at its thread's end
+    uint8_t count[SIZES];
+    uint8_t large_count;
+    uint8_t is_set_up;
+    struct {
+        void *block;
+        size_t bytes;
+    } large[CTLSM_LARGE_BLOCKS];
+    void *small[SIZES][CTLSM_BLOCKS_OF_SIZE];
+} cache;
+
+static _Thread_local cache own;
+static pthread_key_t ending;
+static int is_used;
+
+// MARK: A thread's first block and its end
+
+// Without a call at the thread's end nothing is kept.
+static void set_up_thread(cache *c) {
+    c->is_set_up = 1;
+    if (pthread_setspecific(ending, c) == 0) c->room = CTLSM_KEPT_BYTES;
+}
+
+static void end_thread(void *value) {
+    cache *c = value;
+    c->room = 0;
+    for (size_t size = 0; size < SIZES; size++) {
+        while (c->count[size] > 0) free(c->small[size][--c->count[size]]);
+    }
+    while (c->large_count > 0) free(c->large[--c->large_count].block);
+}
+
+// MARK: The ways that are seldom taken
+
+__attribute__((noinline)) static void *take_large(cache *c, size_t count) {
+    for (size_t i = c->large_count; i-- > 0;) {
+        size_t bytes = c->large[i].bytes;
+        // A block that is much larger waits for a request of its size.
+        if (bytes < count || bytes - count > count / 8) continue;
+        void *block = c->large[i].block;
+        c->large[i] = c->large[--c->large_count];
+        c->room += bytes;
+        return block;
+    }
+    return malloc(count);
+}
+
+static void give(void *block, const char *file, int line);
+
+__attribute__((noinline)) static void give_large(cache *c, void *block, size_t bytes) {
+    if (!c->is_set_up) {
+        set_up_thread(c);
+        give(block, NULL, 0);
+        return;
+    }
+    if (bytes <= SMALL_MAX || bytes > CTLSM_BLOCK_BYTES || bytes > c->room
+        || c->large_count == CTLSM_LARGE_BLOCKS) {
+        free(block);
+        return;
+    }
+    for (size_t i = 0; i < c->large_count; i++) {
+        if (c->large[i].block == block) abort();
+    }
+    c->large[c->large_count].block = block;
+    c->large[c->large_count++].bytes = bytes;
+    c->room -= bytes;
+}
+
+// MARK: What OpenSSL calls
+
+static void *take(size_t count, const char *file, int line) {
+    (void)file, (void)line;
+    cache *c = &own;
+    if (count > SMALL_MAX) return take_large(c, count);
+    // The size whose blocks all have room for so many bytes.
+    size_t size = count <= FIRST_SIZE ? 0 : (count - FIRST_SIZE + STEP - 1) / STEP;
+    // OpenSSL means nothing by 0 bytes.
+    if (c->count[size] == 0 || count == 0) return count == 0 ? NULL : malloc(count);
+    c->room += FIRST_SIZE + STEP * size;
+    return c->small[size][--c->count[size]];
+}
+
+static void give(void *block, const char *file, int line) {
+    (void)file, (void)line;
+    if (block == NULL) return;
+    cache *c = &own;
+    size_t bytes = malloc_usable_size(block);
+    size_t size = (bytes - FIRST_SIZE) / STEP; // of fewer bytes than the first size: none
+    if (size >= SIZES || bytes > c->room || c->count[size] == CTLSM_BLOCKS_OF_SIZE) {
+        give_large(c, block, bytes);
+        return;
+    }
+    unsigned count = c->count[size];
+    // As malloc does: what comes back twice would be handed out twice.
+    if (count > 0 && c->small[size][count - 1] == block) abort();
+    c->small[size][count] = block;
+    c->count[size] = (uint8_t)(count + 1);
+    c->room -= FIRST_SIZE + STEP * size;
+}
+
+static void *resize(void *block, size_t count, const char *file, int line) {
+    if (block == NULL) return take(count, file, line);
+    if (count != 0) return realloc(block, count);
+    give(block, file, line);
+    return NULL;
+}
+
+// MARK: Set-up
+
+#ifndef CTLSM_SANITIZED
+// Before `main`, as OpenSSL takes other functions only before its first block.
+__attribute__((constructor)) static void set_up(void) {
+    if (!ctlsm_is_wanted(secure_getenv("SOCKETS_TLS_MEMORY"))) return;
+    if (pthread_key_create(&ending, end_thread) != 0) return;
+    is_used = CRYPTO_set_mem_functions(take, resize, give);
+}
+#endif
+
+int ctlsm_is_wanted(const char *choice) {
+    return choice == NULL || strcmp(choice, "malloc") != 0;
+}
+
+int ctlsm_is_used(void) { return is_used; }
+
+size_t ctlsm_kept_bytes(void) { return own.is_set_up ? CTLSM_KEPT_BYTES - own.room : 0; }
