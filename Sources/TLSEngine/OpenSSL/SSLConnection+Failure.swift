@@ -104,6 +104,8 @@ extension SSLConnection {
         switch reason {
         // From 3.2 on a record too short for its cipher fails there, and OpenSSL blames itself.
         case Int32(ERR_R_INTERNAL_ERROR) where refusedRecord(reasons): return .badRecord
+        // A number outside the group's subgroup is met where the secret is derived.
+        case Int32(ERR_R_INTERNAL_ERROR) where refusedShare(reasons): return .protocolViolation
         // OpenSSL takes a staple of no bytes for a want of memory.
         case Int32(ERR_R_MALLOC_FAILURE)
         where unsafe Int32(notes.last_message_in) == SSL3_MT_CERTIFICATE_STATUS:
@@ -118,6 +120,12 @@ extension SSLConnection {
             return phase == .clientHello ? .clientHelloTooLarge : .handshakeMessageTooLarge
         default: return codes[reason] ?? .protocolViolation
         }
+    }
+
+    /// Whether the peer's share of a finite field was refused.
+    private func refusedShare(_ reasons: [OpenSSLReason]) -> Bool {
+        let refusals = [DH_R_CHECK_PUBKEY_INVALID, DH_R_INVALID_PUBKEY, DH_R_INVALID_SECRET]
+        return reasons.contains { $0.library == ERR_LIB_DH && refusals.contains($0.reason) }
     }
 
     /// Whether a cipher refused a record before it was decrypted.
