@@ -11,7 +11,8 @@
 //                          a task goes on, as the application is asked ◀────┘
 //
 // Rule 1: whoever takes `isArriving` away, under the lock, tells the listener what became of it; the end
-// of the connection does so too. So the listener hears of every arrival exactly once.
+// of the connection does so too. So the listener hears of every arrival exactly once, and counts it until
+// the application has been told.
 // Rule 2: a step runs as work of the loop, in line with the tasks, not in the midst of the events: the
 // handshakes of one batch of events do not hold up the readers of the same.
 
@@ -73,7 +74,9 @@ extension Connection.Storage {
         switch step {
         case .wait, .queue, .failed: return false
         case .done: break
-        case .decide, .early: stepToTake = step
+        case .decide, .early:
+            stepToTake = step
+            isHandedOver = true
         }
         isArriving = false
         return true

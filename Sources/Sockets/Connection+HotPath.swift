@@ -71,7 +71,9 @@ extension Connection {
     func parkHotReader(_ waiter: Waiter, _ step: Int) -> Bool {
         let task = step == HotStep.expectWait ? CurrentTask.number : 0
         return state.withLock { s in
-            // A scope that is a task's own looks after its cancellation here, see `wait`.
+            // Whoever cancels a scope's task from outside ends the connection too, and wakes the reader.
+            // A task that cancels itself is noticed here alone: it goes the general way, where `wait`
+            // aborts the connection.
             guard !s.hasFailed, s.isDrained, !Task.isCancelled else { return false }
             if step == HotStep.expectWait {
                 guard !s.mayHavePlaintext, s.inbound.isEmpty, !s.transportEnded,

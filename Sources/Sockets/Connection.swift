@@ -160,6 +160,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var rosterPlace = 0
         /// The loop runs its handshake, see ``Connection/arrive()``.
         var isArriving = false
+        /// A task runs its handshake, or what the loop has left of it, and ends its arrival.
+        var isHandedOver = false
         /// What the loop's last step of the handshake has left for a task.
         var stepToTake: HandshakeStep?
 

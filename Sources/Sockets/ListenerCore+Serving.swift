@@ -25,16 +25,15 @@ extension ListenerCore {
         give(connection, origin)
     }
 
+    /// Who gets the connection ends its arrival, once the application has been told.
     private func give(_ connection: Connection, _ origin: Origin) {
         enum Way {
-            case served(Waiter?), ready, begun, over
+            case served(Waiter?, isLast: Bool), ready, begun, over
         }
-        var isLast = false
         let way = state.withLock { s -> Way in
             var isReady = false
             // A handshake that has begun goes on when the listener stops; one that has not never begins.
             if case .arrived(let ready) = origin {
-                isLast = s.endArrival()
                 isReady = ready
             } else if s.closeReason != nil {
                 return .over
@@ -42,17 +41,22 @@ extension ListenerCore {
             if case .server = s.consumer {
                 let lane = connection.loop.number
                 s.lanes[lane].connections.append(connection)
-                return .served(s.lanes[lane].server.take())
+                return .served(s.lanes[lane].server.take(), isLast: isReady && s.endArrival())
             }
             guard s.closeReason == nil else { return .over }
             return isReady ? .ready : .begun
         }
-        if isLast { wakeServers() }
         switch way {
-        case .served(let server): server?.resume()
-        case .ready: publish(OnSocketEvent(Socket(connection), self))
+        case .served(let server, let isLast):
+            server?.resume()
+            if isLast { noMoreArrive() }
+        case .ready:
+            publish(OnSocketEvent(Socket(connection), self))
+            endArrival()
         case .begun: startEvent(connection)
-        case .over: connection.abort(reason: "the listener was closed")
+        case .over:
+            connection.abort(reason: "the listener was closed")
+            endArrival()
         }
     }
 
@@ -64,23 +68,35 @@ extension ListenerCore {
         connection.loop.execute { [self] in
             report(failure, connection.remote ?? localAddress)
             add(credit: 1)
-            if state.withLock({ $0.endArrival() }) { wakeServers() }
+            endArrival()
         }
     }
 
-    private func wakeServers() {
-        for server in state.withLock({ $0.takeServers() }) { server.resume() }
+    /// Counts an arrival that has come to its end, behind all that the application is told of it: the
+    /// listener's own end waits for the last one.
+    private func endArrival() {
+        if state.withLock({ $0.endArrival() }) { noMoreArrive() }
     }
 
-    /// Runs a connection's handshake in a task, and tells of it.
-    private func shakeHands(_ connection: Connection) async throws(SocketError) {
+    private func noMoreArrive() {
+        for server in state.withLock({ $0.takeServers() }) { server.resume() }
+        settleIfOver()
+    }
+
+    /// Runs a connection's handshake in a task, and tells of it, also if it came to nothing.
+    ///
+    /// - Returns: Whether the connection is ready.
+    private func shakeHands(_ connection: Connection) async -> Bool {
         do throws(SocketError) {
             try await connection.handshake()
         } catch {
+            connection.abort(reason: "the handshake failed")
             if isTLS, events.isObserved { tell(of: connection, error) }
-            throw error
+            report(error, connection.remote ?? localAddress)
+            return false
         }
         tell(ready: connection)
+        return true
     }
 
     private func tell(ready connection: Connection) {
@@ -185,23 +201,27 @@ extension ListenerCore {
         _ handler: @Sendable (Socket) async throws -> Void
     ) async {
         let task = CurrentTask.number
-        let (isPending, failure) = connection.state.withLock { s -> (Bool, SocketError?) in
+        let (isHandedOver, failure) = connection.state.withLock { s -> (Bool, SocketError?) in
             s.scopeTask = task
-            return (s.lifecycle.isPending, s.closeReason == nil ? nil : s.failure)
+            return (s.isHandedOver, s.closeReason == nil ? nil : s.failure)
         }
+        defer { connection.state.withLock { $0.scopeTask = 0 } }
         // The handle lives until the verdict: dropping it would end the connection as if all were
         // well, and a peer could take a part for the whole.
         let socket = Socket(connection)
+        if isHandedOver {
+            let isReady = await shakeHands(connection)
+            endArrival()
+            guard isReady else { return }
+        }
         do {
             if let failure { throw failure }
-            if isPending { try await shakeHands(connection) }
             try await handler(socket)
             try? await socket.close()
         } catch {
             socket.abort("the handler failed")
             report(error, connection.remote ?? localAddress)
         }
-        connection.state.withLock { $0.scopeTask = 0 }
     }
 
     // MARK: Events
@@ -276,13 +296,12 @@ extension ListenerCore {
     /// Shakes hands in a task, then delivers.
     private func startEvent(_ connection: Connection) {
         Task(executorPreference: connection.loop) { [self] in
-            do throws(SocketError) {
-                try await shakeHands(connection)
+            if await shakeHands(connection) {
                 publish(OnSocketEvent(Socket(connection), self))
-            } catch {
+            } else {
                 add(credit: 1)
-                report(error, connection.remote ?? localAddress)
             }
+            endArrival()
         }
     }
 
@@ -304,6 +323,10 @@ extension ListenerCore {
 extension ListenerCore.State {
     /// Whether no more connections will come for those who serve.
     fileprivate var isServed: Bool { closeReason != nil && arriving == 0 }
+
+    /// Whether it has stopped, the last connection has ended, and the application has been told of the
+    /// last handshake that failed.
+    var isOver: Bool { isServed && alive.isEmpty }
 
     /// Counts an arrival that has come to its end; true when it is the last of all.
     fileprivate mutating func endArrival() -> Bool {

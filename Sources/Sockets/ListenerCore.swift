@@ -3,8 +3,8 @@
 // Life of a connection: the acceptor takes it from the kernel (on the accepting loop), it becomes a
 // `Connection` on the next loop of the group, and that loop shakes hands (`Connection+Arrival`), or a
 // task where the application is asked or has threads of its own. Once it is ready, `serve` runs its
-// handler in a child task, or an event tells of it. The listener is over when it has stopped and the
-// last connection has ended; how connections are given out is in `ListenerCore+Serving`.
+// handler in a child task, or an event tells of it. The listener is over when it has stopped, the last
+// connection has ended, and the application has been told of the last handshake that failed; how connections are given out is in `ListenerCore+Serving`.
 
 import SocketCore
 import Synchronization
@@ -37,7 +37,7 @@ final class ListenerCore: Sendable {
     struct State {
         /// Who takes the connections; decided once.
         var consumer = Consumer.nobody
-        /// Connections whose handshakes the loops run.
+        /// Connections on their way to whoever takes them: in their handshake, or about to be told of.
         var arriving = 0
         /// What waits for the tasks of `serve`, one lane a loop.
         var lanes: [Lane] = []
@@ -237,13 +237,14 @@ final class ListenerCore: Sendable {
         return state.withLock { s in
             guard s.closeReason == nil else { return false }
             let place = s.alive.insert(connection)
-            if isArriving { s.arriving += 1 }
+            s.arriving += 1
             gate?.counts.beginWaiting()
             connection.state.withLock { c in
                 c.listener = self
                 c.admission = ticket
                 c.rosterPlace = place
                 c.isArriving = isArriving
+                c.isHandedOver = !isArriving
                 c.gate = gate
                 c.decider = tls?.decider
                 if let answer = tls?.earlyAnswer { c.earlyAnswer = answer }
@@ -378,9 +379,9 @@ final class ListenerCore: Sendable {
         settleIfOver()
     }
 
-    private func settleIfOver() {
+    func settleIfOver() {
         let (closing, reason) = state.withLock { s -> ([Waiter], CloseReason?) in
-            guard s.closeReason != nil, s.alive.isEmpty else { return ([], nil) }
+            guard s.isOver else { return ([], nil) }
             defer { s.closing = [] }
             guard s.telling == 0 else { return (s.closing, nil) }
             defer { s.isSettled = true }
@@ -395,11 +396,11 @@ final class ListenerCore: Sendable {
 
     func waitUntilClosed() async -> CloseReason {
         while true {
-            let reason = state.withLock { s in s.alive.isEmpty ? s.closeReason : nil }
+            let reason = state.withLock { s in s.isOver ? s.closeReason : nil }
             if let reason { return reason }
             await Waiter.suspend { waiter in
                 state.withLock { s in
-                    guard s.closeReason == nil || !s.alive.isEmpty else { return false }
+                    guard !s.isOver else { return false }
                     s.closing.append(waiter)
                     return true
                 }

@@ -60,7 +60,8 @@ public final class SocketListener: Sendable {
         }
     }
 
-    /// Waits until it has stopped and its connections have ended, and tells why.
+    /// Waits until it has stopped, its connections have ended, and `onError` has been told of the
+    /// handshakes that failed; tells why it has stopped.
     ///
     /// Never throws, and cancelling the task does not end the wait.
     public var closed: CloseReason {
@@ -91,7 +92,10 @@ public final class SocketListener: Sendable {
     /// - Parameters:
     ///   - maxConcurrent: Connections at once, those in their handshake included; beyond it they wait
     ///     in the kernel. 10,000 by default.
-    ///   - onError: Told of failed handshakes and of errors that handlers throw.
+    ///   - onError: Told of failed handshakes and of errors that handlers throw. Of a failed handshake
+    ///     on the connection's event loop, or on ``SocketListenerInit/executor`` where that runs the
+    ///     handshakes; must not block, and is not called any more for one once ``close(_:)`` or
+    ///     ``closed`` has returned. Of a handler's error where the handler ran, before this returns.
     ///   - handler: Gets a socket that is ready. Runs on the connection's event loop unless
     ///     ``SocketListenerInit/executor`` says otherwise.
     /// - Throws: ``SocketError`` when the listener is closed already, taken otherwise, or fails.
@@ -116,7 +120,9 @@ public final class SocketListener: Sendable {
     /// Has every connection handed to a closure, as the seed's `'socket'` event.
     ///
     /// - Parameters:
-    ///   - onError: Told of failed handshakes and failed responses.
+    ///   - onError: Told of failed handshakes and failed responses. Of a failed handshake on the
+    ///     connection's event loop; must not block, and is not called any more for one once
+    ///     ``close(_:)`` or ``closed`` has returned.
     ///   - handler: Gets the event, on the connection's event loop; must not block.
     /// - Throws: ``SocketError`` `.locked` when the listener is taken otherwise.
     public func onSocket(
