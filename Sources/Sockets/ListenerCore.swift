@@ -4,7 +4,8 @@
 // `Connection` on the next loop of the group, and that loop shakes hands (`Connection+Arrival`), or a
 // task where the application is asked or has threads of its own. Once it is ready, `serve` runs its
 // handler in a child task, or an event tells of it. The listener is over when it has stopped, the last
-// connection has ended, and the application has been told of the last handshake that failed; how connections are given out is in `ListenerCore+Serving`.
+// connection has ended, and the application has been told of the last handshake that failed. How
+// connections are given out is in `ListenerCore+Serving`.
 
 import SocketCore
 import Synchronization

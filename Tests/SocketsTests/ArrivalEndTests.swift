@@ -106,7 +106,7 @@ private struct HalfWay: Sendable {
     ///
     /// - Returns: How many errors were told of when it was over.
     func end(_ way: Way, _ clients: [Socket]) async -> Int {
-        // On the connections' loop: what that has still to do has not been done when this goes on at once.
+        // On the connections' loop: what is left there comes behind this, if this never waits.
         let closing = Task(executorPreference: group.loops[0]) {
             switch way {
             case .signal:
