@@ -35,7 +35,7 @@ import Testing
         [UInt8](repeating: 0, count: count - 1) + [last]
     }
 
-    @Test("a share that no peer may use is the peer's fault", arguments: shares, [TLSRole.client, .server])
+    @Test("a bad share is the peer's fault", arguments: shares, [TLSRole.client, .server])
     func refused(_ bad: BadShare, by role: TLSRole) throws {
         let sender: TLSRole = role == .client ? .server : .client
         var isReplaced = false

@@ -12,7 +12,9 @@ private let isUsed = ctlsm_is_used() == 1
 
 // Blocks as addresses, which threads may hand over.
 
-private func allocate(_ count: Int) -> UInt { UInt(bitPattern: unsafe CRYPTO_malloc(count, nil, 0)) }
+private func allocate(_ count: Int) -> UInt {
+    UInt(bitPattern: unsafe CRYPTO_malloc(count, nil, 0))
+}
 
 private func resize(_ block: UInt, _ count: Int) -> UInt {
     let memory = unsafe UnsafeMutableRawPointer(bitPattern: block)
@@ -38,7 +40,7 @@ private func bytes(_ block: UInt, _ count: Int) -> UnsafeMutableRawBufferPointer
         }
     }
 
-    @Test("a block that was given back is the next of its size", arguments: [1, 24, 25, 1032, 17_000])
+    @Test("what was given back is the next of its size", arguments: [1, 24, 25, 1032, 17_000])
     func reuse(_ count: Int) async {
         let outcome = await onFreshThread {
             let other = allocate(count)

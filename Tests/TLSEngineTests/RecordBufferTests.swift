@@ -48,7 +48,7 @@ import Testing
         try pair.expectDataFlows()
     }
 
-    @Test("in the midst of a record they stay, wherever it stops", arguments: versions, [3, 5, 6, 40])
+    @Test("in the midst of a record they stay", arguments: versions, [3, 5, 6, 40])
     func withinRecord(_ version: ProtocolVersion, _ cut: Int) throws {
         var held: [UInt8]? = nil
         let pair = try fixtures.pair(version) { sender, chunk in
