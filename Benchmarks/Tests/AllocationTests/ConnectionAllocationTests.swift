@@ -12,7 +12,8 @@ import Testing
 struct ConnectionAllocationTests {
     static let connections = 100
 
-    @Test("a TLS connection allocates 16 times besides OpenSSL")
+    // OpenSSL asks for some 700 blocks, of which 7 are not among those that it gave back before.
+    @Test("a TLS connection allocates 16 times, and OpenSSL hardly at all")
     func tls() async throws {
         let authority = try TestCA()
         let leaf = try authority.issue("localhost", "127.0.0.1")
@@ -23,7 +24,8 @@ struct ConnectionAllocationTests {
         let trust = TrustPolicy(anchors: try Certificate.read(Array(authority.rootPEM.utf8)))
         let counts = try await allocationsPerConnection(identity: identity, trust: trust)
         #expect(counts.own <= 16.1, "\(counts.own) allocations")
-        #expect(counts.openSSL > 100, "whose an allocation is was not told")
+        #expect(counts.openSSL <= 40, "\(counts.openSSL) allocations")
+        #expect(counts.openSSL > 0, "whose an allocation is was not told")
     }
 
     @Test("a TCP connection allocates 18 times")
