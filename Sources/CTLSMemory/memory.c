@@ -22,10 +22,9 @@ enum { FIRST_SIZE = 24, STEP = 16, SIZES = 64, SMALL_MAX = FIRST_SIZE + STEP * (
 // What is kept for a thread. Where a block is stands here and not in a block, so that whoever writes
 // behind the end of one changes no link.
 typedef struct cache {
-    size_t room; // bytes that it may still take; 0 before its first block and at its thread's end
+    size_t room; // bytes that it may still take
     uint8_t count[SIZES];
     uint8_t large_count;
-    uint8_t is_set_up;
     struct {
         void *block;
         size_t bytes;
@@ -33,25 +32,36 @@ typedef struct cache {
     void *small[SIZES][CTLSM_BLOCKS_OF_SIZE];
 } cache;
 
-static _Thread_local cache own;
+// Made for a thread's first block: in the thread's own memory it would be 17 KiB of every stack.
+static _Thread_local cache *own;
+static _Thread_local uint8_t has_begun;
 static pthread_key_t ending;
 static int is_used;
 
 // MARK: A thread's first block and its end
 
-// Without a call at the thread's end nothing is kept.
-static void set_up_thread(cache *c) {
-    c->is_set_up = 1;
-    if (pthread_setspecific(ending, c) == 0) c->room = CTLSM_KEPT_BYTES;
+// Without memory for it, or a call at the thread's end, nothing is kept; behind that neither.
+static cache *begin_thread(void) {
+    if (has_begun) return NULL;
+    has_begun = 1;
+    cache *c = calloc(1, sizeof *c);
+    if (c == NULL) return NULL;
+    if (pthread_setspecific(ending, c) != 0) {
+        free(c);
+        return NULL;
+    }
+    c->room = CTLSM_KEPT_BYTES;
+    return own = c;
 }
 
 static void end_thread(void *value) {
     cache *c = value;
-    c->room = 0;
+    own = NULL;
     for (size_t size = 0; size < SIZES; size++) {
         while (c->count[size] > 0) free(c->small[size][--c->count[size]]);
     }
     while (c->large_count > 0) free(c->large[--c->large_count].block);
+    free(c);
 }
 
 // MARK: The ways that are seldom taken
@@ -69,14 +79,7 @@ __attribute__((noinline)) static void *take_large(cache *c, size_t count) {
     return malloc(count);
 }
 
-static void give(void *block, const char *file, int line);
-
 __attribute__((noinline)) static void give_large(cache *c, void *block, size_t bytes) {
-    if (!c->is_set_up) {
-        set_up_thread(c);
-        give(block, NULL, 0);
-        return;
-    }
     if (bytes <= SMALL_MAX || bytes > CTLSM_BLOCK_BYTES || bytes > c->room
         || c->large_count == CTLSM_LARGE_BLOCKS) {
         free(block);
@@ -94,12 +97,13 @@ __attribute__((noinline)) static void give_large(cache *c, void *block, size_t b
 
 static void *take(size_t count, const char *file, int line) {
     (void)file, (void)line;
-    cache *c = &own;
+    cache *c = own;
+    // OpenSSL means nothing by 0 bytes.
+    if (c == NULL || count == 0) return count == 0 ? NULL : malloc(count);
     if (count > SMALL_MAX) return take_large(c, count);
     // The size whose blocks all have room for so many bytes.
     size_t size = count <= FIRST_SIZE ? 0 : (count - FIRST_SIZE + STEP - 1) / STEP;
-    // OpenSSL means nothing by 0 bytes.
-    if (c->count[size] == 0 || count == 0) return count == 0 ? NULL : malloc(count);
+    if (c->count[size] == 0) return malloc(count);
     c->room += FIRST_SIZE + STEP * size;
     return c->small[size][--c->count[size]];
 }
@@ -107,7 +111,11 @@ static void *take(size_t count, const char *file, int line) {
 static void give(void *block, const char *file, int line) {
     (void)file, (void)line;
     if (block == NULL) return;
-    cache *c = &own;
+    cache *c = own;
+    if (c == NULL && (c = begin_thread()) == NULL) {
+        free(block);
+        return;
+    }
     size_t bytes = malloc_usable_size(block);
     size_t size = (bytes - FIRST_SIZE) / STEP; // of fewer bytes than the first size: none
     if (size >= SIZES || bytes > c->room || c->count[size] == CTLSM_BLOCKS_OF_SIZE) {
@@ -146,4 +154,4 @@ int ctlsm_is_wanted(const char *choice) {
 
 int ctlsm_is_used(void) { return is_used; }
 
-size_t ctlsm_kept_bytes(void) { return own.is_set_up ? CTLSM_KEPT_BYTES - own.room : 0; }
+size_t ctlsm_kept_bytes(void) { return own != NULL ? CTLSM_KEPT_BYTES - own->room : 0; }
