@@ -202,8 +202,8 @@ let package = Package(
         .testTarget(
             name: "SocketsTests",
             dependencies: [
-                "Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge", "FleetMember",
-                "ToolFixtures",
+                "Sockets", "SocketCore", "TLSEngine", "TLSTestKit", "CMemoryGauge", "CTLSMemory",
+                "FleetMember", "ToolFixtures",
             ],
             swiftSettings: settings
         ),

@@ -29,6 +29,7 @@ typedef struct cache {
         void *block;
         size_t bytes;
     } large[CTLSM_LARGE_BLOCKS];
+    struct cache *next; // of another thread
     void *small[SIZES][CTLSM_BLOCKS_OF_SIZE];
 } cache;
 
@@ -37,6 +38,8 @@ static _Thread_local cache *own;
 static _Thread_local uint8_t has_begun;
 static pthread_key_t ending;
 static int is_used;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static cache *all; // by the lock, as each one's next
 
 // MARK: A thread's first block and its end
 
@@ -51,12 +54,21 @@ static cache *begin_thread(void) {
         return NULL;
     }
     c->room = CTLSM_KEPT_BYTES;
+    pthread_mutex_lock(&lock);
+    c->next = all;
+    all = c;
+    pthread_mutex_unlock(&lock);
     return own = c;
 }
 
 static void end_thread(void *value) {
     cache *c = value;
     own = NULL;
+    pthread_mutex_lock(&lock);
+    cache **place = &all;
+    while (*place != c) place = &(*place)->next;
+    *place = c->next;
+    pthread_mutex_unlock(&lock);
     for (size_t size = 0; size < SIZES; size++) {
         while (c->count[size] > 0) free(c->small[size][--c->count[size]]);
     }
@@ -155,3 +167,13 @@ int ctlsm_is_wanted(const char *choice) {
 int ctlsm_is_used(void) { return is_used; }
 
 size_t ctlsm_kept_bytes(void) { return own != NULL ? CTLSM_KEPT_BYTES - own->room : 0; }
+
+size_t ctlsm_kept_bytes_of_all(void) {
+    size_t bytes = 0;
+    pthread_mutex_lock(&lock);
+    for (cache *c = all; c != NULL; c = c->next) {
+        bytes += CTLSM_KEPT_BYTES - __atomic_load_n(&c->room, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}

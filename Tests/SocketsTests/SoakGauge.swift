@@ -1,6 +1,7 @@
 // What a process holds behind each wave of a soak, and whether it grows.
 
 import CMemoryGauge
+import CTLSMemory
 import Foundation
 import Glibc
 
@@ -52,7 +53,8 @@ struct SoakGauge: Sendable {
         add(
             Sample(
                 descriptors: Files.openDescriptors(),
-                inUse: memory_in_use(),
+                // What is kept for OpenSSL has a limit, and is reached by and by.
+                inUse: memory_in_use() - ctlsm_kept_bytes_of_all(),
                 resident: is_sanitized() == 0 ? SoakGauge.residentBytes() : 0,
                 residue: residue
             )

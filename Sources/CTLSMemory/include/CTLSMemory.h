@@ -36,4 +36,7 @@ int ctlsm_is_wanted(const char *choice);
 /// What is kept for the calling thread, in bytes.
 size_t ctlsm_kept_bytes(void);
 
+/// What is kept for all threads, in bytes; exact while they rest.
+size_t ctlsm_kept_bytes_of_all(void);
+
 #endif
