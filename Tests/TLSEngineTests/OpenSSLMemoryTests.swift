@@ -52,7 +52,8 @@ private func residentPages() throws -> Int {
             let block = allocate(count)
             free(block)
             let kept = ctlsm_kept_bytes()
-            let again = allocate(count)
+            // malloc may have given a little more than was asked for.
+            let again = allocate(kept)
             let left = ctlsm_kept_bytes()
             free(again)
             free(other)
