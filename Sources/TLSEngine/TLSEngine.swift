@@ -436,7 +436,8 @@ public struct TLSEngine: ~Copyable {
 
     /// Gives record buffers back while the connection is idle; they come back by themselves.
     ///
-    /// - Returns: Whether they are given back now: in the midst of a record they are when it is complete.
+    /// - Returns: Whether they are given back now; in the midst of a record they are when it is complete, and
+    ///   while a handshake waits for a signature they are behind it.
     /// - Note: OpenSSL `SSL_free_buffers`.
     @discardableResult
     public mutating func releaseBuffers() -> Bool {
