@@ -99,6 +99,7 @@ static int transport_create(BIO *bio) {
     ctls_transport *t = OPENSSL_zalloc(sizeof *t);
     if (!t) return 0;
     t->last_alert_received = t->last_alert_sent = -1;
+    t->full_record_in = CTLS_FULL_RECORD;
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     return 1;
@@ -194,6 +195,8 @@ static void note(int is_sent, int version, int type, const void *bytes, size_t c
         else if (count == 5) {
             t->last_record_type = message[0];
             t->records_in++;
+            uint32_t length = (uint32_t)message[3] << 8 | message[4];
+            if (length > SSL3_RT_MAX_PLAIN_LENGTH) t->full_record_in = length + 5;
         }
     } else if (type == SSL3_RT_HANDSHAKE && count >= 4) {
         if (is_sent) note_sent(t, message, count);

@@ -79,9 +79,9 @@ extension Connection.Storage {
             var window = unsafe inbound.bytes
             let isSpilled = !inbound.isEmpty
             if !isSpilled, !mayHavePlaintext {
-                // What the caller can take, and the records around it; leftovers would be copied.
-                let wanted = max(17 << 10, buffer.count + buffer.count / 64 + 512)
-                switch fetch(atMost: wanted) {
+                // The records that fill the caller's buffer; leftovers would be copied.
+                let room = min(buffer.count, Connection.Storage.roomMax)
+                switch fetch(atMost: engine?.ciphertextBytes(filling: room) ?? 0) {
                 case .bytes(let count):
                     unsafe window = scratchWindow(count)
                 case .end: break

@@ -462,13 +462,9 @@ public struct TLSEngine: ~Copyable {
     /// Bytes that were decrypted and not yet received, 0...16,384.
     public var pendingPlaintext: Int { state.canReceive ? connection.pendingPlaintext : 0 }
 
-    /// The most plaintext one record carries (RFC 8446 §5.1).
-    public static let recordPlaintextMax = 16384
     /// The most messages a peer's side of a handshake has, several times over: TLS 1.2 lets a server
     /// send HelloRequests in between, which count for nothing (RFC 5246 §7.4.1.1).
     static let handshakeMessagesMax = 64
-    /// The most a record adds to its plaintext, of all suites.
-    public static let recordOverheadMax = 256
 
     // MARK: Inside
 

@@ -1,4 +1,4 @@
-// What connections spare: buffers while they are idle, packets behind the handshake.
+// What connections spare: buffers while they are idle, copies of records, packets behind the handshake.
 
 import Synchronization
 import TLSEngine
@@ -22,6 +22,18 @@ import Testing
         // And it goes on as before.
         try await pair.client.write("again")
         #expect(try await readExactly(5, from: pair.server) == Array("again".utf8))
+    }
+
+    @Test("what fills the reader's buffer is received, and no piece of the record behind it")
+    func wholeRecords() async throws {
+        let pair = try await Pair(.tls13)
+        let full = TLSEngine.recordPlaintextMax
+        try await pair.client.write([UInt8](repeating: 7, count: 3 * full))
+        var buffer = [UInt8](repeating: 0, count: full)
+        for _ in 0..<3 {
+            #expect(try await pair.server.read(into: &buffer) == full)
+            #expect(pair.server.connection.state.withLock { $0.inbound.isEmpty })
+        }
     }
 
     @Test("in a conversation, a read into no room returns at once", arguments: Wire.allCases)

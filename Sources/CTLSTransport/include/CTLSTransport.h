@@ -53,6 +53,7 @@ typedef struct ctls_transport {
     } ticket[4];
     uint64_t records_in, records_out; // under the present keys, once the owner has set them to 0
     uint64_t records_max;             // the most of each; the owner's to look at
+    uint32_t full_record_in;          // bytes of the last record with a body over 16 KiB
     uint32_t key_updates_in, key_updates_out;
     uint32_t late_requests_in, late_finished_in; // CertificateRequests, Finished behind the handshake
     // Told of every session that the server gives; NULL when nobody asks for them.
@@ -76,6 +77,10 @@ typedef struct ctls_transport {
 } ctls_transport;
 
 enum { CTLS_TICKETS = 4 };
+
+// `full_record_in` before the first: 16 KiB of data in TLS 1.3 without padding (RFC 8446 §5.2), with the
+// header, the type and the tag.
+enum { CTLS_FULL_RECORD = (16 << 10) + 5 + 1 + 16 };
 
 // A message that newer libraries send by themselves and 3.0's headers do not name (RFC 8879 §4).
 enum { CTLS_COMPRESSED_CERTIFICATE = 25 };

@@ -100,6 +100,10 @@ struct SSLConnection: ~Copyable {
         unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_SENT, note)
     }
 
+    /// Bytes of a record with 16 KiB of the peer's data, as far as one has come.
+    @inline(__always)
+    var fullRecord: Int { Int(unsafe transport.pointee.full_record_in) }
+
     /// Tells the BIO that no more ciphertext will come.
     mutating func setEndOfInput() {
         unsafe transport.pointee.end_of_input = 1
