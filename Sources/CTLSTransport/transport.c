@@ -12,10 +12,39 @@ static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 // `direction` counts flights: one starts when the direction of handshake bytes turns.
 enum { DIRECTION_NONE, DIRECTION_IN, DIRECTION_OUT };
 
+enum { HEADER = SSL3_RT_HEADER_LENGTH }; // of a record
+
+// Bytes that end with a record if the peer sends full ones, since OpenSSL moves the piece of another about;
+// and one more, which tells whether there is more. (With a whole header in hand OpenSSL would ask for the
+// rest of that record alone.)
+static size_t whole_records(const ctls_transport *t, size_t room) {
+    // Of a record that has begun; below 0 within its header.
+    int64_t rest = (int64_t)(t->records_end_in - t->bytes_in);
+    int64_t full = t->full_record_in, most = (int64_t)room;
+    int64_t count = rest + (most - 1 - rest) / full * full + 1;
+    return count > 1 && count <= most ? (size_t)count : room;
+}
+
+// Bytes from the source; 0 when it gives none.
+static size_t take_from_source(ctls_transport *t, char *into, size_t room) {
+    if (!t->source) return 0;
+    size_t count = whole_records(t, room);
+    long n = t->source_result = t->source(t->source_descriptor, into, count);
+    t->source_dry = n != (long)count;
+    if (n == 0) t->end_of_input = 1;
+    size_t given = n > 0 ? (size_t)n : 0;
+    t->source_left -= given < t->source_left ? given : t->source_left;
+    if (t->source_dry || t->source_left == 0) t->source = NULL;
+    t->bytes_in += given;
+    return given;
+}
+
 static int transport_read(BIO *bio, char *into, size_t count, size_t *taken) {
     ctls_transport *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (t->in_length == 0) {
+        *taken = take_from_source(t, into, count);
+        if (*taken > 0) return 1;
         if (!t->end_of_input) {
             t->wants_input = 1;
             BIO_set_retry_read(bio);
@@ -196,7 +225,9 @@ static void note(int is_sent, int version, int type, const void *bytes, size_t c
             t->last_record_type = message[0];
             t->records_in++;
             uint32_t length = (uint32_t)message[3] << 8 | message[4];
-            if (length > SSL3_RT_MAX_PLAIN_LENGTH) t->full_record_in = length + 5;
+            t->last_record_in = HEADER + length;
+            t->records_end_in += t->last_record_in;
+            if (length > SSL3_RT_MAX_PLAIN_LENGTH) t->full_record_in = t->last_record_in;
         }
     } else if (type == SSL3_RT_HANDSHAKE && count >= 4) {
         if (is_sent) note_sent(t, message, count);

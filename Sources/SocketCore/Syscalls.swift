@@ -28,6 +28,12 @@ package enum Syscalls {
         unsafe cl_receive(descriptor, buffer.baseAddress, buffer.count)
     }
 
+    /// The same as a function that C code can call.
+    package static var receiveFunction: @convention(c) (Int32, UnsafeMutableRawPointer?, Int) -> Int
+    {
+        unsafe cl_receive
+    }
+
     /// Copies received bytes without consuming them (MSG_PEEK); otherwise as `receive`.
     package static func peek(
         _ descriptor: Int32,

@@ -79,9 +79,13 @@ extension Connection.Storage {
             var window = unsafe inbound.bytes
             let isSpilled = !inbound.isEmpty
             if !isSpilled, !mayHavePlaintext {
-                // The records that fill the caller's buffer; leftovers would be copied.
-                let room = min(buffer.count, Connection.Storage.roomMax)
-                switch fetch(atMost: engine?.ciphertextBytes(filling: room) ?? 0) {
+                if engine?.expectsLargeInput == true, !transportEnded {
+                    if let step = unsafe receiveDirectly(buffer) { return step }
+                    continue
+                }
+                // What the caller can take, and the records around it; leftovers would be copied.
+                let wanted = max(17 << 10, buffer.count + buffer.count / 64 + 512)
+                switch fetch(atMost: wanted) {
                 case .bytes(let count):
                     unsafe window = scratchWindow(count)
                 case .end: break
@@ -104,7 +108,7 @@ extension Connection.Storage {
 
     /// Counts the answers that the kernel did not take; false when they are too many.
     @inline(__always)
-    private mutating func mayOweAnswers(since before: Int) -> Bool {
+    mutating func mayOweAnswers(since before: Int) -> Bool {
         guard !outbound.isEmpty, !isBatched else { return true }
         unsentAnswers += outbound.count - before
         guard unsentAnswers > pendingAnswers, failure == nil else { return true }
@@ -170,7 +174,7 @@ extension Connection.Storage {
     ///
     /// Linux says EPIPE for a reset behind a FIN: the stream had ended before, and that is what a
     /// reader is told. That this side's last bytes were lost shows where it sends.
-    private mutating func noteReceiveFailure(_ result: Int) -> ReceiveStep {
+    mutating func noteReceiveFailure(_ result: Int) -> ReceiveStep {
         switch Errno(result: result) {
         case .wouldBlock:
             isDrained = true
@@ -422,7 +426,7 @@ extension Connection.Storage {
 
     /// Sends what a step of the engine produced.
     @inline(__always)
-    private mutating func transmit(_ scratch: UnsafeMutableBufferPointer<UInt8>, _ count: Int) {
+    mutating func transmit(_ scratch: UnsafeMutableBufferPointer<UInt8>, _ count: Int) {
         guard count > 0 else { return }
         unsafe transmit(UnsafeBufferPointer(rebasing: scratch[..<count]))
     }

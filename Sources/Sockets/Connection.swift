@@ -173,9 +173,6 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         /// reads, as fast as this side can would have the loop for itself.
         static let burstMax = 1 << 20
 
-        /// Bytes of plaintext in as many full records as the thread's scratch holds.
-        static let roomMax = 7 * TLSEngine.recordPlaintextMax
-
         /// Counts a call that moved bytes; a small one costs as much as some KiB.
         @inline(__always)
         mutating func countBurst(_ bytes: Int) {

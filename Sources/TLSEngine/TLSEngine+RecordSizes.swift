@@ -7,8 +7,7 @@ extension TLSEngine {
     /// The most a record adds to its plaintext, of all suites.
     public static let recordOverheadMax = 256
 
-    /// The ciphertext that fills a buffer where the peer sends full records, and nothing of the record
-    /// behind them: its beginning would be copied twice.
+    /// The ciphertext that fills a buffer where the peer sends full records.
     ///
     /// A full record is as large as the last one was; before the first, as TLS 1.3 makes it without
     /// padding.

@@ -24,16 +24,36 @@ import Testing
         #expect(try await readExactly(5, from: pair.server) == Array("again".utf8))
     }
 
-    @Test("what fills the reader's buffer is received, and no piece of the record behind it")
-    func wholeRecords() async throws {
-        let pair = try await Pair(.tls13)
-        let full = TLSEngine.recordPlaintextMax
-        try await pair.client.write([UInt8](repeating: 7, count: 3 * full))
-        var buffer = [UInt8](repeating: 0, count: full)
-        for _ in 0..<3 {
-            #expect(try await pair.server.read(into: &buffer) == full)
-            #expect(pair.server.connection.state.withLock { $0.inbound.isEmpty })
+    @Test("large records come without a way round, until small ones do", arguments: Wire.secure)
+    func directReceipt(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        let isDirect = { @Sendable in
+            pair.server.connection.state.withLock { $0.engine?.expectsLargeInput }
         }
+        #expect(isDirect() == false)
+        let bytes = [UInt8](repeating: 7, count: 3 * TLSEngine.recordPlaintextMax)
+        for _ in 0..<3 {
+            try await pair.client.write(bytes)
+            #expect(try await readExactly(bytes.count, from: pair.server) == bytes)
+        }
+        #expect(isDirect() == true)
+        try await pair.client.write("small")
+        #expect(try await readExactly(5, from: pair.server) == Array("small".utf8))
+        #expect(isDirect() == false)
+    }
+
+    @Test("what came before a reset is read, and the reset told behind it", arguments: Wire.secure)
+    func resetBehindRecords(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        let bytes = [UInt8](repeating: 7, count: 3 * TLSEngine.recordPlaintextMax)
+        for _ in 0..<3 {
+            try await pair.client.write(bytes)
+            #expect(try await readExactly(bytes.count, from: pair.server) == bytes)
+        }
+        try await pair.client.write(bytes)
+        pair.client.abort()
+        #expect(try await readExactly(bytes.count, from: pair.server) == bytes)
+        await #expect(throws: SocketError.self) { _ = try await pair.server.read() }
     }
 
     @Test("in a conversation, a read into no room returns at once", arguments: Wire.allCases)

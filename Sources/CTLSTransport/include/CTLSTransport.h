@@ -9,6 +9,8 @@
 //   then it is the end of the peer's stream. A full out window does the same (`wants_output`).
 // - Output may be given to a sink first, which saves the copy; what that does not take goes into the
 //   window.
+// - Input may come from a source instead of the window, straight into OpenSSL's buffer, a record a call
+//   where the peer sends full ones.
 // - Alerts and handshake messages are noted here by OpenSSL's message callback, so the data path
 //   costs no call into Swift.
 // - While a ClientHello is due, no more than `client_hello_limit` bytes are given out; the attempt
@@ -23,6 +25,9 @@
 
 /// Takes ciphertext straight from OpenSSL's own buffer: bytes taken, or a negative errno.
 typedef long (*ctls_sink)(int descriptor, const void *bytes, size_t count);
+
+/// Puts ciphertext straight into OpenSSL's own buffer: bytes, 0 at the end, or a negative errno.
+typedef long (*ctls_source)(int descriptor, void *bytes, size_t count);
 
 /// What is told to `passed`.
 enum ctls_passage {
@@ -42,6 +47,11 @@ typedef struct ctls_transport {
     ctls_sink sink; // NULL without one, and once it has not taken everything
     int sink_descriptor;
     long sink_result; // 0: took everything; 1: not everything; otherwise its negative errno
+    ctls_source source; // NULL without one, and once it has no more
+    int source_descriptor;
+    size_t source_left;  // bytes that it may still be asked for
+    long source_result;  // of the last call: bytes, 0 at the end, or its negative errno
+    uint8_t source_dry;  // it gave fewer bytes than it was asked for
     uint64_t bytes_in, bytes_out;
     uint64_t client_hello_limit, client_hello_start; // bytes; `bytes_in` when the hello became due
     int last_alert_received, last_alert_sent;        // level << 8 | description, or -1
@@ -53,7 +63,9 @@ typedef struct ctls_transport {
     } ticket[4];
     uint64_t records_in, records_out; // under the present keys, once the owner has set them to 0
     uint64_t records_max;             // the most of each; the owner's to look at
-    uint32_t full_record_in;          // bytes of the last record with a body over 16 KiB
+    uint64_t records_end_in;          // `bytes_in` at the end of the last record whose header was read
+    uint32_t last_record_in;          // its bytes
+    uint32_t full_record_in;          // of the last one with a body over 16 KiB
     uint32_t key_updates_in, key_updates_out;
     uint32_t late_requests_in, late_finished_in; // CertificateRequests, Finished behind the handshake
     // Told of every session that the server gives; NULL when nobody asks for them.

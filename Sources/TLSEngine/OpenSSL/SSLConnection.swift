@@ -31,6 +31,8 @@ struct SSLConnection: ~Copyable {
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0
     private var readsAhead = false
+    /// Whether the last input was of large records: the next had better come from a ``CiphertextSource``.
+    private(set) var expectsLarge = false
     /// Where a handshake waits whose private key is elsewhere; nil in most, and behind it.
     private var external: OpaquePointer?
 
@@ -100,6 +102,10 @@ struct SSLConnection: ~Copyable {
         unsafe transport.pointee.passed?(transport.pointee.passed_owner, CTLS_ALERT_SENT, note)
     }
 
+    /// Bytes of ciphertext received so far.
+    @inline(__always)
+    var bytesReceived: Int { Int(truncatingIfNeeded: unsafe transport.pointee.bytes_in) }
+
     /// Bytes of a record with 16 KiB of the peer's data, as far as one has come.
     @inline(__always)
     var fullRecord: Int { Int(unsafe transport.pointee.full_record_in) }
@@ -166,28 +172,34 @@ struct SSLConnection: ~Copyable {
     /// Sets OpenSSL up for an input of a size.
     ///
     /// - A small input is taken at once (`SSL_set_read_ahead`) instead of header and body one by one,
-    ///   which saves a call into the BIO; a large one would be copied once more at the seams.
+    ///   which saves a call into the BIO; a large window would be copied once more at the seams. A source
+    ///   is asked for what OpenSSL asks for, so that is the whole record too.
     /// - Record buffers, 33 KiB, are given back after every record (`SSL_MODE_RELEASE_BUFFERS`) until
     ///   the connection is in lively conversation: that costs 1,300 instructions a small echo. Large
     ///   records do better with buffers that the last connection left in the cache.
     @inline(__always)
-    mutating func adapt(to count: Int) {
+    mutating func adapt(to count: Int, fromSource: Bool = false) {
         let isSmall = count <= SSLConnection.smallInput
         guard count > 0, !(isSmall && keepsBuffers) else { return }
-        adaptAnew(isSmall: isSmall)
+        adaptAnew(isSmall: isSmall, fromSource: fromSource)
     }
 
-    private mutating func adaptAnew(isSmall: Bool) {
-        if isSmall != readsAhead {
-            readsAhead = isSmall
-            unsafe SSL_set_read_ahead(ssl, isSmall ? 1 : 0)
-        }
+    private mutating func adaptAnew(isSmall: Bool, fromSource: Bool) {
+        readAhead(isSmall || fromSource)
+        let record = unsafe transport.pointee.last_record_in
+        expectsLarge = !isSmall && record >= SSLConnection.largeRecord
         if isSmall {
             smallInputs += 1
             if keepsBuffers { unsafe cssl_clear_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS)) }
         } else {
             startReleasingBuffers()
         }
+    }
+
+    private mutating func readAhead(_ isOn: Bool) {
+        guard isOn != readsAhead else { return }
+        readsAhead = isOn
+        unsafe SSL_set_read_ahead(ssl, isOn ? 1 : 0)
     }
 
     private mutating func startReleasingBuffers() {
@@ -197,8 +209,29 @@ struct SSLConnection: ~Copyable {
 
     /// The most bytes of a small input.
     private static let smallInput = 2048
+    /// The least bytes of a large record: of smaller ones a window holds more than OpenSSL's buffer.
+    private static let largeRecord: UInt32 = 8192
     /// Small inputs in a row that make a lively conversation.
     private static let streakOfSmall: UInt8 = 16
+
+    /// Has one step take its input from a source, when the window has none.
+    mutating func setSource(_ source: CiphertextSource) {
+        readAhead(true)
+        unsafe transport.pointee.source = source.receive
+        unsafe transport.pointee.source_descriptor = source.descriptor
+        unsafe transport.pointee.source_left = source.limit
+        unsafe transport.pointee.source_result = 1
+        unsafe transport.pointee.source_dry = 0
+    }
+
+    /// Takes the source back.
+    mutating func takeSourceOutcome() -> CiphertextSource.Outcome {
+        unsafe transport.pointee.source = nil
+        return unsafe CiphertextSource.Outcome(
+            result: transport.pointee.source_result,
+            isDry: transport.pointee.source_dry == 1
+        )
+    }
 
     /// Free space in the window lent for output.
     @inline(__always)
