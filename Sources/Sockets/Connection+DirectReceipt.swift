@@ -29,6 +29,7 @@ extension Connection.Storage {
         if lateRequest != nil { lateRequest?.notice() }
         guard let progress, mayOweAnswers(since: unsent) else { return .failed }
         mayHavePlaintext = progress.wants == .nothing
+        expectsLarge = engine?.expectsLargeInput == true
         if progress.wants == .closed { transportEnded = true }
         if received > 0 { return .bytes(received) }
         if progress.wants == .closed { return .end }

@@ -79,7 +79,7 @@ extension Connection.Storage {
             var window = unsafe inbound.bytes
             let isSpilled = !inbound.isEmpty
             if !isSpilled, !mayHavePlaintext {
-                if engine?.expectsLargeInput == true, !transportEnded {
+                if expectsLarge, !transportEnded {
                     if let step = unsafe receiveDirectly(buffer) { return step }
                     continue
                 }
@@ -100,6 +100,9 @@ extension Connection.Storage {
             guard let progress, mayOweAnswers(since: unsent) else { return .failed }
             unsafe keep(window, consumed: progress.consumed, isSpilled: isSpilled)
             mayHavePlaintext = progress.wants == .nothing
+            if window.count > TLSEngine.smallInputMax {
+                expectsLarge = engine?.expectsLargeInput == true
+            }
             if progress.wants == .closed { transportEnded = true }
             if received > 0 { return .bytes(received) }
             if progress.wants == .closed { return .end }

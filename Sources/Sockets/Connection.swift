@@ -54,6 +54,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var mustFetch = false
         /// The engine may hold decrypted bytes.
         var mayHavePlaintext = false
+        /// Whether the next ciphertext goes straight into OpenSSL's buffer.
+        var expectsLarge = false
         /// What every later call gets.
         var failure: SocketError?
         /// What was read and written since a task of this connection last waited, see ``burstMax``.

@@ -36,6 +36,9 @@ package struct CiphertextSource {
 }
 
 extension TLSEngine {
+    /// The most bytes of a small input.
+    package static let smallInputMax = 2048
+
     /// Whether the last input was of large records, so that the next is better taken from a
     /// ``CiphertextSource``.
     package var expectsLargeInput: Bool { connection.expectsLarge }

@@ -179,7 +179,7 @@ struct SSLConnection: ~Copyable {
     ///   records do better with buffers that the last connection left in the cache.
     @inline(__always)
     mutating func adapt(to count: Int, fromSource: Bool = false) {
-        let isSmall = count <= SSLConnection.smallInput
+        let isSmall = count <= TLSEngine.smallInputMax
         guard count > 0, !(isSmall && keepsBuffers) else { return }
         adaptAnew(isSmall: isSmall, fromSource: fromSource)
     }
@@ -207,8 +207,6 @@ struct SSLConnection: ~Copyable {
         smallInputs = 0
     }
 
-    /// The most bytes of a small input.
-    private static let smallInput = 2048
     /// The least bytes of a large record: of smaller ones a window holds more than OpenSSL's buffer.
     private static let largeRecord: UInt32 = 8192
     /// Small inputs in a row that make a lively conversation.
