@@ -342,10 +342,8 @@ extension Connection.Storage {
         {
             return unsafe encryptIntoBatch(bytes, room)
         }
-        // One record needs no gathering, and a copy of it costs more than the way round.
-        if bytes.count >= 512, bytes.count <= TLSEngine.recordPlaintextMax, outbound.isEmpty,
-            !isFull
-        {
+        // A call for each record costs less than to copy and gather them.
+        if bytes.count >= 512, outbound.isEmpty, !isFull {
             return unsafe encryptAndSend(bytes)
         }
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
@@ -399,7 +397,7 @@ extension Connection.Storage {
         owner.loop.addToBatch(owner, count)
     }
 
-    /// Has one record leave straight from the engine's buffer.
+    /// Has records leave straight from the engine's buffer.
     private mutating func encryptAndSend(
         _ bytes: UnsafeBufferPointer<UInt8>
     ) -> TLSEngine.Progress? {

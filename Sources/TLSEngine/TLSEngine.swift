@@ -353,6 +353,7 @@ public struct TLSEngine: ~Copyable {
                     guard connection.outputRoom >= record + TLSEngine.recordOverheadMax else {
                         return .wantsOutput
                     }
+                    connection.setSeries(buffer.count - sent > record)
                     var put = 0
                     let outcome = unsafe connection.write(base + sent, count: record, put: &put)
                     guard outcome == .done else { return outcome }
@@ -361,6 +362,7 @@ public struct TLSEngine: ~Copyable {
                 return .done
             }
         }
+        connection.setSeries(false)
         switch outcome {
         case .done: return Progress(consumed: sent, wants: .nothing)
         case .wantsInput: return Progress(consumed: sent, wants: .read)

@@ -31,6 +31,8 @@ struct SSLConnection: ~Copyable {
     /// `streakOfSmall`.
     private var smallInputs: UInt8 = 0
     private var readsAhead = false
+    /// Whether buffers are kept within a step, see `setSeries`.
+    private var isInSeries = false
     /// Whether the last input was of large records: the next had better come from a ``CiphertextSource``.
     private(set) var expectsLarge = false
     /// Where a handshake waits whose private key is elsewhere; nil in most, and behind it.
@@ -205,6 +207,24 @@ struct SSLConnection: ~Copyable {
     private mutating func startReleasingBuffers() {
         if keepsBuffers { unsafe cssl_set_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS)) }
         smallInputs = 0
+    }
+
+    /// Has OpenSSL keep a record's buffer for the next one of the same step.
+    ///
+    /// - Parameter hasNext: Whether another record comes behind the one that is due; false at the step's end.
+    @inline(__always)
+    mutating func setSeries(_ hasNext: Bool) {
+        if hasNext != isInSeries { setSeriesAnew(hasNext) }
+    }
+
+    private mutating func setSeriesAnew(_ hasNext: Bool) {
+        isInSeries = hasNext
+        guard !keepsBuffers else { return }
+        if hasNext {
+            unsafe cssl_clear_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS))
+        } else {
+            unsafe cssl_set_mode(ssl, Int(SSL_MODE_RELEASE_BUFFERS))
+        }
     }
 
     /// The least bytes of a large record: of smaller ones a window holds more than OpenSSL's buffer.
