@@ -1,5 +1,6 @@
 // What connections spare: buffers while they are idle, copies of records, packets behind the handshake.
 
+import SocketCore
 import Synchronization
 import TLSEngine
 import Testing
@@ -51,6 +52,9 @@ import Testing
             #expect(try await readExactly(bytes.count, from: pair.server) == bytes)
         }
         try await pair.client.write(bytes)
+        // What has not left is lost at a reset.
+        let descriptor = pair.server.connection.state.withLock { $0.descriptor }
+        await until { ((try? Syscalls.unreadBytes(descriptor)) ?? 0) > bytes.count }
         pair.client.abort()
         #expect(try await readExactly(bytes.count, from: pair.server) == bytes)
         await #expect(throws: SocketError.self) { _ = try await pair.server.read() }

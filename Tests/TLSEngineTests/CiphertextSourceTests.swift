@@ -35,8 +35,8 @@ import Testing
             pair = try fixtures.pair(version) { sender, chunk in
                 guard sender == .client else { return chunk }
                 return held.bytes.withLock { bytes in
-                    guard bytes != nil else { return chunk }
-                    bytes! += chunk
+                    guard let before = bytes else { return chunk }
+                    bytes = before + chunk
                     return []
                 }
             }
@@ -65,7 +65,8 @@ import Testing
         func receive(_ room: Int) -> (
             bytes: [UInt8], progress: TLSEngine.Progress?, source: CiphertextSource.Outcome
         ) {
-            var result: (TLSEngine.Progress?, CiphertextSource.Outcome)!
+            var progress: TLSEngine.Progress?
+            var outcome = CiphertextSource.Outcome.untouched
             let bytes = [UInt8](capacity: room) { plaintext in
                 _ = [UInt8](capacity: 4096) { output in
                     let source = unsafe CiphertextSource(
@@ -78,14 +79,14 @@ import Testing
                         let given = unsafe recv(descriptor, memory, count, 0)
                         return given < 0 ? -Int(errno) : given
                     }
-                    result = pair.server.engine.attemptReceive(
+                    (progress, outcome) = pair.server.engine.attemptReceive(
                         from: source,
                         into: &plaintext,
                         producing: &output
                     )
                 }
             }
-            return (bytes, result.0, result.1)
+            return (bytes, progress, outcome)
         }
 
         /// Everything that is there, and the last step.
