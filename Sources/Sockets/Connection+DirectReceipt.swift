@@ -44,9 +44,10 @@ extension Connection.Storage {
         let scratch = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
         var output = unsafe OutputSpan(buffer: scratch, initializedCount: 0)
         var plaintext = unsafe OutputSpan(buffer: buffer, initializedCount: 0)
+        let room = min(buffer.count, Connection.Storage.stepMax)
         let source = unsafe CiphertextSource(
             descriptor: descriptor,
-            limit: engine?.ciphertextBytes(filling: buffer.count) ?? 0,
+            limit: engine?.ciphertextBytes(filling: room) ?? 0,
             receive: Syscalls.receiveFunction
         )
         let (progress, outcome) =

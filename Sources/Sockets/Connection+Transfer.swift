@@ -243,7 +243,8 @@ extension Connection.Storage {
     ) -> SendStep {
         while offset < bytes.count {
             guard burst < Connection.Storage.burstMax else { return .pause }
-            let rest = unsafe UnsafeBufferPointer(rebasing: bytes[offset...])
+            let end = min(bytes.count, offset + Connection.Storage.stepMax)
+            let rest = unsafe UnsafeBufferPointer(rebasing: bytes[offset..<end])
             guard let progress = unsafe encrypt(rest) else { return .failed }
             offset += progress.consumed
             countBurst(progress.consumed)

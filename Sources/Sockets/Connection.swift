@@ -175,6 +175,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         /// reads, as fast as this side can would have the loop for itself.
         static let burstMax = 1 << 20
 
+        /// The most bytes that one step encrypts, or decrypts straight from the kernel: between two the burst is
+        /// looked at.
+        static let stepMax = 128 << 10
+
         /// Counts a call that moved bytes; a small one costs as much as some KiB.
         @inline(__always)
         mutating func countBurst(_ bytes: Int) {

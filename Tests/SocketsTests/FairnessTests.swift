@@ -64,6 +64,23 @@ import Testing
         #expect(try await reading.value == count)
     }
 
+    @Test("a large write looks for its turn's end between its records", arguments: Wire.secure)
+    func withinWrite(wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        let bytes = pattern(256 << 10)
+        var offset = 0
+        let connection = pair.client.connection
+        // Nearly at its turn's end; the kernel would take all.
+        _ = unsafe bytes.withUnsafeBufferPointer { bytes in
+            let lent = unsafe LentMemory(bytes)
+            return connection.state.withLock { s in
+                s.burst = Connection.Storage.burstMax - 1
+                return unsafe s.send(lent.memory, from: &offset)
+            }
+        }
+        #expect(offset == Connection.Storage.stepMax)
+    }
+
     @Test("a write that has to pause many times arrives whole", arguments: Wire.allCases)
     func largeWrite(wire: Wire) async throws {
         let pair = try await Pair(wire)

@@ -62,7 +62,7 @@ import Testing
         }
 
         /// One step of the server.
-        func receive(_ room: Int) -> (
+        func receive(_ room: Int, wanting wanted: Int? = nil) -> (
             bytes: [UInt8], progress: TLSEngine.Progress?, source: CiphertextSource.Outcome
         ) {
             var progress: TLSEngine.Progress?
@@ -71,7 +71,7 @@ import Testing
                 _ = [UInt8](capacity: 4096) { output in
                     let source = unsafe CiphertextSource(
                         descriptor: ends[1],
-                        limit: pair.server.engine.ciphertextBytes(filling: room)
+                        limit: pair.server.engine.ciphertextBytes(filling: wanted ?? room)
                     ) { descriptor, memory, count in
                         CiphertextSourceTests.asked.withLock {
                             $0[descriptor, default: []] += [count]
@@ -157,6 +157,19 @@ import Testing
         // One byte more shows whether there is more; the next begins behind it.
         #expect(stage.sizes() == [record.count + 1] + Array(repeating: record.count, count: 3))
         #expect(step.source.isDry)
+    }
+
+    @Test("a step takes no more than its limit, however much is there", arguments: versions)
+    func limit(_ version: ProtocolVersion) throws {
+        let stage = try Stage(fixtures, version)
+        let full = TLSEngine.recordPlaintextMax
+        stage.put(try stage.records(pattern(full)))
+        #expect(stage.receiveAll(full).count == full)
+        stage.put(try stage.records(pattern(6 * full)))
+        let step = stage.receive(6 * full, wanting: 2 * full)
+        #expect(step.bytes == Array(pattern(6 * full)[..<(2 * full)]))
+        #expect(!step.source.isDry)
+        #expect(step.bytes + stage.receiveAll(6 * full) == pattern(6 * full))
     }
 
     @Test("nothing there, the end, and close_notify are told as by a window", arguments: versions)
