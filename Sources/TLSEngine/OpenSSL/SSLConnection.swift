@@ -174,8 +174,8 @@ struct SSLConnection: ~Copyable {
     /// Sets OpenSSL up for an input of a size.
     ///
     /// - A small input is taken at once (`SSL_set_read_ahead`) instead of header and body one by one,
-    ///   which saves a call into the BIO; a large window would be copied once more at the seams. A source
-    ///   is asked for what OpenSSL asks for, so that is the whole record too.
+    ///   which saves a call into the BIO; a large window would be copied once more at the seams. From
+    ///   a source every input is taken so, or each record would be two calls.
     /// - Record buffers, 33 KiB, are given back after every record (`SSL_MODE_RELEASE_BUFFERS`) until
     ///   the connection is in lively conversation: that costs 1,300 instructions a small echo. Large
     ///   records do better with buffers that the last connection left in the cache.
