@@ -28,7 +28,7 @@ extension Connection {
             attempt.next?.resume()
             switch attempt.outcome {
             case .bytes(let count):
-                if attempt.hasFailed { _ = conclude() }
+                if attempt.mayBeOver { endIfOver() }
                 return count
             case .end:
                 await endOfStream()
@@ -59,7 +59,7 @@ extension Connection {
             attempt.next?.resume()
             switch attempt.outcome {
             case .bytes:
-                if attempt.hasFailed { _ = conclude() }
+                if attempt.mayBeOver { endIfOver() }
                 return bytes
             case .end:
                 await endOfStream()
@@ -84,8 +84,8 @@ extension Connection {
 
         var outcome: Outcome
         var next: Waiter?
-        /// The connection failed in the attempt, though the attempt itself did not.
-        var hasFailed = false
+        /// The connection failed in the attempt, though the attempt itself did not, or was reset before.
+        var mayBeOver = false
     }
 
     @inline(never)
@@ -114,7 +114,7 @@ extension Connection {
             return Attempt(
                 outcome: outcome,
                 next: holdsTurn ? s.readTurn.release() : nil,
-                hasFailed: s.failure != nil
+                mayBeOver: s.failure != nil || s.mayBeReset
             )
         }
     }

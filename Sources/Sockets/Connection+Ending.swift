@@ -24,9 +24,9 @@ extension Connection {
 
     /// Notes that the connection is ready for data.
     func establish() {
-        let waiting = state.withLock { s -> [Waiter] in
+        let (waiting, mayBeReset) = state.withLock { s -> ([Waiter], Bool) in
             // Over already: those who wait have been told.
-            guard s.advance(.established) else { return [] }
+            guard s.advance(.established) else { return ([], false) }
             s.wasEstablished = true
             s.establishedAt = loop.now
             s.isStartingTLS = false
@@ -35,9 +35,10 @@ extension Connection {
             if s.idleTimeout != nil { s.lastActivity = EventLoop.readClock() }
             if let next = s.nextDeadline { loop.arm(self, at: next) }
             defer { s.establishing = [] }
-            return s.establishing
+            return (s.establishing, s.mayBeReset)
         }
         for waiter in waiting { waiter.resume() }
+        if mayBeReset { noticeReset() }
     }
 
     /// Waits until the connection is established.
@@ -295,6 +296,16 @@ extension Connection {
         if isDone { loop.retire(self) }
     }
 
+    /// Ends the connection behind data that was read, if it has failed or a reset is all that is left.
+    @inline(never)
+    func endIfOver() {
+        if state.withLock({ $0.failure != nil }) {
+            _ = conclude()
+        } else {
+            noticeReset()
+        }
+    }
+
     /// A reset or hang-up that came while nobody reads or writes must still end the connection.
     func noticeReset() {
         let isReset = state.withLock { s -> Bool in
@@ -311,8 +322,8 @@ extension Connection {
             guard !s.hasSaidGoodbyes else { return false }
             // Data that came before the reset can still be read; without it there is nothing left.
             let unread = try? Syscalls.unreadBytes(s.descriptor)
-            guard s.inbound.isEmpty, !s.mayHavePlaintext else { return false }
-            guard (unread ?? 0) == 0 || s.takeInMessages() else { return s.failure != nil }
+            let isEmpty = s.inbound.isEmpty && !s.mayHavePlaintext && (unread ?? 0) == 0
+            guard isEmpty || s.takeInMessages() else { return s.failure != nil }
             guard let errno = StreamSocket.pendingError(s.descriptor) else { return false }
             // EPIPE is a reset behind a FIN: without close_notify, the FIN was a cut.
             let isCut = errno == .brokenPipe && s.isTLS && s.engine?.peerHasClosed == false
@@ -392,20 +403,23 @@ extension Connection.Storage {
         isDrained = false
         // Bounded: so many messages without data would be over the engine's budget.
         for _ in 0..<16 {
-            guard let unread = try? Syscalls.unreadBytes(descriptor), unread > 0 else {
-                return true
+            var window = unsafe inbound.bytes
+            let isSpilled = !inbound.isEmpty
+            let unread = (try? Syscalls.unreadBytes(descriptor)) ?? 0
+            guard isSpilled || mayHavePlaintext || unread > 0 else { return true }
+            if !isSpilled, !mayHavePlaintext {
+                guard case .bytes(let count) = fetch(atMost: min(unread, 16 << 10)) else {
+                    return false
+                }
+                unsafe window = scratchWindow(count)
             }
-            guard case .bytes(let count) = fetch(atMost: min(unread, 16 << 10)) else {
-                return false
-            }
-            let window = unsafe scratchWindow(count)
             let answers = unsafe ThreadScratch.output().assumingMemoryBound(to: UInt8.self)
             // Who has reset the connection hears no answers.
             var output = unsafe OutputSpan(buffer: answers, initializedCount: 0)
             let input = unsafe Span(_unsafeElements: window)
             let taken = engine?.takeInMessages(input, producing: &output)
             _ = unsafe output.finalize(for: answers)
-            unsafe keep(window, consumed: taken?.consumed ?? 0, isSpilled: false)
+            unsafe keep(window, consumed: taken?.consumed ?? 0, isSpilled: isSpilled)
             mayHavePlaintext = taken?.hasMore ?? false
             guard inbound.isEmpty, !mayHavePlaintext else { return false }
         }

@@ -41,8 +41,8 @@ extension Connection {
         guard !buffer.isEmpty else { return HotStep.general }
         let task = CurrentTask.number
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
-        var hasFailed = false
-        defer { if hasFailed { _ = conclude() } }
+        var mayBeOver = false
+        defer { if mayBeOver { endIfOver() } }
         return state.withLock { s in
             guard !s.readTurn.isHeld, s.lifecycle.canRead, !s.hasFailed,
                 s.burst < Storage.burstMax
@@ -50,7 +50,7 @@ extension Connection {
             switch unsafe s.receive(into: lent.memory) {
             case .bytes(let count):
                 // Data came, and what was to be answered could not be sent.
-                hasFailed = s.hasFailed
+                mayBeOver = s.hasFailed || s.mayBeReset
                 return count
             case .wait:
                 guard s.scopeTask == task, task != 0 else { return HotStep.general }
@@ -99,17 +99,17 @@ extension Connection {
         }
         let lent = unsafe buffer.withUnsafeMutableBufferPointer { unsafe LentMemory($0) }
         var next: Waiter?
-        var hasFailed = false
+        var mayBeOver = false
         let step = state.withLock { s in
             guard !s.hasFailed, case .bytes(let count) = unsafe s.receive(into: lent.memory)
             else { return HotStep.wait }
-            hasFailed = s.hasFailed
+            mayBeOver = s.hasFailed || s.mayBeReset
             next = s.readTurn.release()
             expectsWait.store(s.isDrained && !s.mayHavePlaintext, ordering: .relaxed)
             return count
         }
         next?.resume()
-        if hasFailed { _ = conclude() }
+        if mayBeOver { endIfOver() }
         return step
     }
 

@@ -48,6 +48,8 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var isFull = false
         /// epoll has told of a FIN, a hang-up or an error: receive until the end shows.
         var hasHungUp = false
+        /// epoll has told of a hang-up or an error while somebody was busy with what came before it.
+        var mayBeReset = false
         /// The transport's end was read.
         var transportEnded = false
         /// The handshake can go on only with more from the peer.
@@ -304,7 +306,10 @@ final class Connection: ReadinessSource, @unchecked Sendable {
             wakes.hasFailed = s.failure != nil && s.closeReason == nil
             wakes.hasRunOut = s.hasSaidAll
             let isGone = !readiness.isDisjoint(with: [.hangUp, .error])
-            if isGone, wakes.reader == nil, wakes.writer == nil { wakes.isUnattended = true }
+            if isGone {
+                s.mayBeReset = true
+                wakes.isUnattended = wakes.reader == nil && wakes.writer == nil
+            }
             return wakes
         }
         wakes.reader?.resume()

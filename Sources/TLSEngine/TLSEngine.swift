@@ -315,7 +315,8 @@ public struct TLSEngine: ~Copyable {
             _ = fail(with: floodError)
             return (consumed, true)
         }
-        return (consumed, outcome != .wantsInput || connection.hasPendingInput)
+        // A piece of a record, which OpenSSL has pending then, is not more: the rest has yet to come.
+        return (consumed, outcome != .wantsInput)
     }
 
     /// Encrypts application data into records of at most 16 KiB.

@@ -2,6 +2,7 @@
 // client's certificate behind the handshake; and that a task which waits for it can be cancelled.
 
 import Foundation
+import SocketCore
 import Synchronization
 import TLSEngine
 import TLSTestKit
@@ -241,6 +242,63 @@ import Testing
         #expect(try await request.value.peerCertificate != nil)
         try await pair.server.close()
         #expect(try await end == nil)
+    }
+
+    @Test("in the midst of large records, read to a record's end, the answer is waited for")
+    func amidstUpload() async throws {
+        let credentials = try Credentials.shared()
+        let pair = try await lateAuthentication(credentials.client)
+        let record = TLSEngine.recordPlaintextMax
+        for _ in 0..<3 {
+            try await pair.client.write(pattern(3 * record))
+            #expect(try await readExactly(3 * record, from: pair.server) == pattern(3 * record))
+        }
+        let upload = Task { try await pair.client.write(pattern(64 * record)) }
+        #expect(try await readExactly(record, from: pair.server) == pattern(record))
+        let request = Task { try await pair.server.requestClientCertificate() }
+        async let end = pair.client.read()
+        #expect(
+            try await readExactly(63 * record, from: pair.server)
+                == Array(pattern(64 * record)[record...])
+        )
+        #expect(try await request.value.peerCertificate == credentials.client.certificate.der)
+        try await upload.value
+        try await pair.server.close()
+        #expect(try await end == nil)
+    }
+
+    @Test("behind a piece of a record, whose rest comes later, the answer is waited for")
+    func behindPiece() async throws {
+        let anchors = try Credentials.shared().anchors
+        let listener = try makeListener(.tls13) {
+            $0.postHandshakeAuthentication = true
+            $0.trust = TrustPolicy(anchors: anchors)
+        }
+        var iterator = listener.makeAsyncIterator()
+        let raw = try makeClient(.tcp, to: listener.localAddress)
+        var peer = try EnginePeer(.client, .tls13, over: raw) {
+            $0.postHandshakeAuthentication = true
+        }
+        try await peer.handshake()
+        let socket = try #require(try await iterator.next()).socket
+        let request = Task { try await socket.requestClientCertificate(required: false) }
+        await until { socket.hasReader }
+        let record = try peer.records(pattern(100))
+        try await raw.write(Array(record[..<50]))
+        await until { (try? Syscalls.unreadBytes(socket.descriptor)) == 0 }
+        try await raw.write(Array(record[50...]))
+        // What it is waited behind now is data.
+        await until { socket.connection.state.withLock { $0.lateRequest?.waiter != nil } }
+        async let rest = readExactly(101, from: socket)
+        // The ticket and the request.
+        let answer = try await peer.receive()
+        try await raw.write(Array(answer[..<10]))
+        await until { (try? Syscalls.unreadBytes(socket.descriptor)) == 0 }
+        try await raw.write(Array(answer[10...]) + peer.records([1]))
+        #expect(try await request.value.peerCertificate == nil)
+        #expect(try await rest == pattern(100) + [1])
+        raw.abort()
+        await listener.close()
     }
 
     @Test("a certificate that is not trusted, and none where one is required, end the connection")

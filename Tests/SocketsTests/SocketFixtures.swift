@@ -185,7 +185,13 @@ struct EnginePeer: ~Copyable {
     let socket: Socket
     private var inbox: [UInt8] = []
 
-    init(_ role: TLSRole, _ wire: Wire, over socket: Socket, identity: TLSIdentity? = nil) throws {
+    init(
+        _ role: TLSRole,
+        _ wire: Wire,
+        over socket: Socket,
+        identity: TLSIdentity? = nil,
+        policy configure: (inout TLSPolicy) -> Void = { _ in }
+    ) throws {
         let credentials = try Credentials.shared()
         let own = role == .server ? identity ?? credentials.server : identity
         let context = try TLSContext(
@@ -193,6 +199,7 @@ struct EnginePeer: ~Copyable {
             policy: TLSPolicy { policy in
                 policy.minimumVersion = wire.version ?? .tls12
                 policy.maximumVersion = wire.version ?? .tls13
+                configure(&policy)
             },
             identities: own.map { [$0] } ?? [],
             trust: TrustPolicy(anchors: credentials.anchors)
@@ -221,6 +228,23 @@ struct EnginePeer: ~Copyable {
         try step { engine, _, output throws(TLSError) in
             try engine.send(bytes.span, producing: &output)
         }.0
+    }
+
+    /// Takes in what the other side says next, until that asks for an answer.
+    mutating func receive() async throws -> [UInt8] {
+        while true {
+            let (answer, progress) = try step { engine, input, output throws(TLSError) in
+                var progress = TLSEngine.Progress(consumed: 0, wants: .nothing)
+                _ = try [UInt8](capacity: 64 << 10) { plaintext throws(TLSError) in
+                    progress = try engine.receive(input, into: &plaintext, producing: &output)
+                }
+                return progress
+            }
+            inbox.removeFirst(progress.consumed)
+            guard answer.isEmpty else { return answer }
+            guard let more = try await socket.read() else { throw SocketError(.truncated) }
+            inbox += more
+        }
     }
 
     /// The record that says close_notify.

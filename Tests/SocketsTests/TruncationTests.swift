@@ -33,6 +33,31 @@ import Testing
         #expect(await pair.client.closed.error?.code == .peerReset)
     }
 
+    @Test("a reset is noticed behind a piece of a record that nobody reads", arguments: Wire.secure)
+    func resetBehindPiece(_ wire: Wire) async throws {
+        let raw = try RawServer()
+        let socket = try makeClient(wire, to: raw.address) { $0.servername = "localhost" }
+        var peer = try EnginePeer(.server, wire, over: try await raw.accept())
+        try await peer.handshake()
+        try await peer.socket.write(Array(try peer.records(pattern(100)).prefix(50)))
+        peer.socket.abort()
+        #expect(await socket.closed.error?.code == .peerReset)
+    }
+
+    @Test(
+        "a reader who reads what came before a reset, and no more, is told",
+        arguments: Wire.allCases
+    )
+    func resetBehindReader(_ wire: Wire) async throws {
+        let pair = try await Pair(wire)
+        async let words = readExactly(10, from: pair.client)
+        await until { pair.client.hasReader }
+        try await pair.server.write("last words")
+        pair.server.abort()
+        #expect(try await words == Array("last words".utf8))
+        #expect(await pair.client.closed.error?.code == .peerReset)
+    }
+
     /// How a peer ends without saying so.
     enum Ending: CaseIterable, Sendable {
         case fin, reset

@@ -185,6 +185,37 @@ struct GarbageTests {
         #expect(!plain.facts(.client).peerHasClosed)
     }
 
+    @Test(
+        "a record too short for its cipher is the peer's fault",
+        arguments: [
+            "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305",
+            "ECDHE-ECDSA-AES128-CCM", "ECDHE-ECDSA-AES128-SHA256", "TLS_AES_128_GCM_SHA256",
+            "TLS_CHACHA20_POLY1305_SHA256",
+        ]
+    )
+    func shortRecords(cipher: String) throws {
+        let version: ProtocolVersion = cipher.hasPrefix("TLS_") ? .tls13 : .tls12
+        let client = try fixtures.client {
+            $0.allowOnly(version)
+            $0.cipherAlgorithms = [cipher]
+        }
+        let server = try fixtures.server {
+            $0.allowOnly(version)
+            $0.cipherAlgorithms = [cipher]
+        }
+        for role in [TLSRole.client, .server] {
+            // Around the bytes in front of the ciphertext and behind it: 8, 16, 24 in all.
+            for count in [0, 1, 2, 7, 8, 9, 15, 16, 17, 23, 24, 25] {
+                let pair = try EnginePair(client: client, server: server)
+                try pair.handshake()
+                let type: UInt8 = count % 2 == 0 ? 22 : 23
+                pair.inject([type, 3, 3, 0, UInt8(count)] + pattern(count), towards: role)
+                let error = pair.errors[role]
+                #expect(error?.category == .peer, "\(count): \(String(reflecting: error))")
+            }
+        }
+    }
+
     @Test("data in front of a bad record is delivered, and the failure behind it told at once")
     func dataBeforeFailure() throws {
         let pair = try fixtures.pair()

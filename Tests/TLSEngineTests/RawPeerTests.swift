@@ -103,6 +103,29 @@ struct RawPeerTests {
         #expect(pair.engine.report.error == TLSError(.tooManyPostHandshakeMessages))
     }
 
+    @Test("a piece of a record is nothing for a reader yet, however it is cut")
+    func pieceWithoutReader() throws {
+        for pair in [try client(), try server()] {
+            pair.settle()
+            try #require(pair.isReady)
+            pair.deliver(pair.peer.send([1]))
+            let bytes = pair.peer.keyUpdates(1) + pair.peer.send([2])
+            var taken = 0
+            var reports: [Bool] = []
+            for end in bytes.indices.map({ $0 + 1 }) {
+                _ = [UInt8](capacity: 65536) { output in
+                    let input = Array(bytes[taken..<end])
+                    let step = pair.engine.takeInMessages(input.span, producing: &output)
+                    taken += step.consumed
+                    reports.append(step.hasMore)
+                }
+            }
+            #expect(reports == bytes.indices.map { $0 == bytes.count - 1 })
+            pair.deliver(Array(bytes[taken...]))
+            #expect(pair.received == [1, 2])
+        }
+    }
+
     @Test("KeyUpdates are paid for by much data and by time, not by a byte")
     func keyUpdatesWithData() throws {
         let limits: (inout TLSPolicy) -> Void = {

@@ -92,18 +92,20 @@ extension SSLConnection {
         if alert(unsafe notes.last_alert_sent) == .noApplicationProtocol {
             return .noApplicationProtocol
         }
-        let telling = reasons.last {
+        let telling = reasons.lastIndex {
             $0.library == ERR_LIB_SSL && $0.reason != recordLayerFailure
         }
-        guard let reason = telling?.reason else {
+        guard let telling else {
             if unsafe notes.end_of_input == 1 {
                 return isHandshake ? .closedDuringHandshake : .truncated
             }
             return .internalError
         }
+        let reason = reasons[telling].reason
         switch reason {
-        // From 3.2 on a record too short for its cipher fails there, and OpenSSL blames itself.
-        case Int32(ERR_R_INTERNAL_ERROR) where refusedRecord(reasons): return .badRecord
+        // A record too short for its cipher fails there, and OpenSSL blames itself.
+        case Int32(ERR_R_INTERNAL_ERROR) where refusedRecord(reasons[..<telling]):
+            return .badRecord
         // A number outside the group's subgroup is met where the secret is derived.
         case Int32(ERR_R_INTERNAL_ERROR) where refusedShare(reasons): return .protocolViolation
         // OpenSSL takes a staple of no bytes for a want of memory.
@@ -128,10 +130,12 @@ extension SSLConnection {
         return reasons.contains { $0.library == ERR_LIB_DH && refusals.contains($0.reason) }
     }
 
-    /// Whether a cipher refused a record before it was decrypted.
-    private func refusedRecord(_ reasons: [OpenSSLReason]) -> Bool {
-        reasons.contains { $0.library == ERR_LIB_PROV && $0.reason == PROV_R_INVALID_AAD }
-            && reasons.contains { $0.library == ERR_LIB_SSL && $0.reason == recordLayerFailure }
+    /// Whether a cipher refused a record before it was decrypted: the last of the reasons in front of the
+    /// telling one.
+    private func refusedRecord(_ before: ArraySlice<OpenSSLReason>) -> Bool {
+        guard let cause = before.last, cause.library == ERR_LIB_PROV else { return false }
+        // GCM and CCM, or ChaCha20-Poly1305.
+        return [PROV_R_INVALID_AAD, PROV_R_INVALID_DATA].contains(cause.reason)
     }
 }
 
