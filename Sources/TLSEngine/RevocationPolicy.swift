@@ -30,8 +30,9 @@ public struct RevocationPolicy: Hashable, Sendable {
     public var demand: Demand = .ifPresent
     /// The revocation lists at hand, of any issuers, in any order; none by default.
     ///
-    /// Of several lists of one issuer the newest that is in date counts, and delta lists are joined to
-    /// the list they belong to. Their dates are held exactly against the verification time.
+    /// Of several lists of one issuer the newest that is in date counts, and what delta lists in date
+    /// revoke beside it; a delta list is no evidence by itself, and lifts no hold. Their dates are held
+    /// exactly against the verification time.
     public var lists: [CertificateRevocationList] = []
     /// How far the clocks of this machine and of an OCSP responder may differ; five minutes by
     /// default, and counted in whole seconds.

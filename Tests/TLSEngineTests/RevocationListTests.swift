@@ -133,9 +133,58 @@ struct RevocationListTests {
         #expect(try stage.refusal() == nil)
         try stage.know(lists.0, lists.1)
         #expect(try stage.refusal() == .revoked)
-        // By itself it is none.
+        try stage.know(lists.1, lists.0)
+        #expect(try stage.refusal() == .revoked)
+        // Whoever says revoked is believed.
         try stage.know(lists.1)
+        #expect(try stage.refusal() == .revoked)
+    }
+
+    @Test("a delta list by itself is no evidence, and a newer one clears nothing")
+    func silentDeltas() throws {
+        var stage = try StapleStage()
+        stage.trust.revocation = .require
+        var recipe = RevocationListRecipe()
+        recipe.thisUpdate = .relative(seconds: -1800)
+        recipe.number = 2
+        recipe.extraExtensions = [
+            .init(oid: "2.5.29.27", isCritical: true, der: [0x02, 0x01, 0x01])
+        ]
+        let delta = try stage.root.revocationList(recipe)
+        try stage.know(delta)
         #expect(try stage.refusal() == .revocationUnknown)
+        try stage.know(stage.root.revocationList(), delta)
+        #expect(try stage.meet().revocationEvidence == .list)
+        try stage.know(stage.root.revocationList(revoking: [stage.certificate]), delta)
+        #expect(try stage.refusal() == .revoked)
+    }
+
+    @Test("a delta list that is out of date, or of a stranger's key, says nothing")
+    func uselessDeltas() throws {
+        var stage = try StapleStage()
+        stage.trust.revocation = .require
+        let change: [(inout RevocationListRecipe) -> Void] = [
+            { $0.thisUpdate = .relative(seconds: 3600) },
+            {
+                $0.thisUpdate = .relative(seconds: -7200)
+                $0.nextUpdate = .relative(seconds: -3600)
+            },
+            { $0.signer = .stranger },
+            { $0.entries[0].reason = .removeFromCRL },
+        ]
+        for change in change {
+            var recipe = RevocationListRecipe(revoking: [stage.certificate])
+            recipe.number = 2
+            recipe.extraExtensions = [
+                .init(oid: "2.5.29.27", isCritical: true, der: [0x02, 0x01, 0x01])
+            ]
+            change(&recipe)
+            try stage.know(
+                stage.root.revocationList(),
+                stage.root.revocationList(recipe)
+            )
+            #expect(try stage.meet().revocationEvidence == .list)
+        }
     }
 
     @Test("an indirect list, of an issuer for another, is not taken (RFC 5280 §5.2.5)")

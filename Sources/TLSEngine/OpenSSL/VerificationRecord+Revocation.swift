@@ -15,20 +15,24 @@ extension VerificationRecord {
     func withRevocationLists(_ store: OpaquePointer, _ verify: () -> CInt) -> CInt {
         evidence = nil
         guard trust.revocation.usesLists else { return verify() }
-        guard let stack = X509CRLStack(trust.revocation.lists) else {
+        let deltas = trust.revocation.lists.filter(\.isDelta)
+        let lists = trust.revocation.lists.filter { !$0.isDelta }
+        guard let stack = X509CRLStack(lists) else {
             unsafe X509_STORE_CTX_set_error(store, X509_V_ERR_OUT_OF_MEM)
             return 0
         }
         unsafe X509_STORE_CTX_set0_crls(store, stack.pointer)
         // OpenSSL borrows the lists until the verification is over.
         defer { unsafe X509_STORE_CTX_set0_crls(store, nil) }
-        let flags = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL | X509_V_FLAG_USE_DELTAS
+        let flags = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL
         unsafe X509_STORE_CTX_set_flags(store, UInt(flags))
         unsafe X509_STORE_CTX_set_verify_cb(store, passMissingList)
         hasListForLeaf = true
         let result = verify()
-        if hasListForLeaf, result == 1 { evidence = .list }
-        return result
+        guard result == 1 else { return result }
+        guard unsafe deltas.isEmpty || !isRevoked(store, by: deltas) else { return 0 }
+        if hasListForLeaf { evidence = .list }
+        return 1
     }
 
     /// Says what is missing of a chain that is in order, once all evidence is in.
