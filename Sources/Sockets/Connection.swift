@@ -48,7 +48,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
         var isFull = false
         /// epoll has told of a FIN, a hang-up or an error: receive until the end shows.
         var hasHungUp = false
-        /// epoll has told of a hang-up or an error while somebody was busy with what came before it.
+        /// epoll has told of a hang-up or an error: who was busy with what came before looks for a reset.
         var mayBeReset = false
         /// The transport's end was read.
         var transportEnded = false
