@@ -320,6 +320,8 @@ extension Connection {
             // Who has said goodbye and gone waits for no answer (RFC 8446 §6.1): ours met nobody, and
             // whoever sent it is about to end the connection.
             guard !s.hasSaidGoodbyes else { return false }
+            // The peer's goodbye came with the last data, and is for whoever reads next.
+            guard !s.lifecycle.canRead || s.engine?.peerHasClosed != true else { return false }
             // Data that came before the reset can still be read; without it there is nothing left.
             let unread = try? Syscalls.unreadBytes(s.descriptor)
             let isEmpty = s.inbound.isEmpty && !s.mayHavePlaintext && (unread ?? 0) == 0
