@@ -58,6 +58,23 @@ import Testing
         #expect(await pair.client.closed.error?.code == .peerReset)
     }
 
+    @Test("a goodbye with the last data is told before the reset behind it", arguments: Wire.secure)
+    func goodbyeBeforeReset(_ wire: Wire) async throws {
+        let raw = try RawServer()
+        let socket = try makeClient(wire, to: raw.address) { $0.servername = "localhost" }
+        var peer = try EnginePeer(.server, wire, over: try await raw.accept())
+        try await peer.handshake()
+        _ = try await socket.ready
+        let last = try peer.records(pattern(50)) + peer.goodbye()
+        try await peer.socket.write(last)
+        let descriptor = socket.descriptor
+        await until { ((try? Syscalls.unreadBytes(descriptor)) ?? 0) >= last.count }
+        peer.socket.abort()
+        await until { socket.connection.state.withLock { $0.hasHungUp } }
+        #expect(try await readExactly(50, from: socket) == pattern(50))
+        #expect(try await socket.read() == nil)
+    }
+
     /// How a peer ends without saying so.
     enum Ending: CaseIterable, Sendable {
         case fin, reset

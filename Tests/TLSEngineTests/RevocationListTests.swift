@@ -123,11 +123,7 @@ struct RevocationListTests {
         var complete = RevocationListRecipe()
         // FreshestCRL: one distribution point without anything in it.
         complete.extraExtensions = [.init(oid: "2.5.29.46", der: [0x30, 0x02, 0x30, 0x00])]
-        var delta = RevocationListRecipe(revoking: [stage.certificate])
-        delta.number = 2
-        delta.extraExtensions = [
-            .init(oid: "2.5.29.27", isCritical: true, der: [0x02, 0x01, 0x01])
-        ]
+        let delta = deltaRecipe(revoking: [stage.certificate])
         let lists = try (stage.root.revocationList(complete), stage.root.revocationList(delta))
         try stage.know(lists.0)
         #expect(try stage.refusal() == nil)
@@ -140,16 +136,24 @@ struct RevocationListTests {
         #expect(try stage.refusal() == .revoked)
     }
 
-    @Test("a delta list by itself is no evidence, and a newer one clears nothing")
-    func silentDeltas() throws {
-        var stage = try StapleStage()
-        stage.trust.revocation = .require
-        var recipe = RevocationListRecipe()
-        recipe.thisUpdate = .relative(seconds: -1800)
+    /// The second list, with what changed since the first (deltaCRLIndicator, RFC 5280 §5.2.4).
+    private func deltaRecipe(
+        revoking certificates: [IssuedCertificate] = []
+    ) -> RevocationListRecipe {
+        var recipe = RevocationListRecipe(revoking: certificates)
         recipe.number = 2
         recipe.extraExtensions = [
             .init(oid: "2.5.29.27", isCritical: true, der: [0x02, 0x01, 0x01])
         ]
+        return recipe
+    }
+
+    @Test("a delta list by itself is no evidence, and a newer one clears nothing")
+    func silentDeltas() throws {
+        var stage = try StapleStage()
+        stage.trust.revocation = .require
+        var recipe = deltaRecipe()
+        recipe.thisUpdate = .relative(seconds: -1800)
         let delta = try stage.root.revocationList(recipe)
         try stage.know(delta)
         #expect(try stage.refusal() == .revocationUnknown)
@@ -173,11 +177,7 @@ struct RevocationListTests {
             { $0.entries[0].reason = .removeFromCRL },
         ]
         for change in change {
-            var recipe = RevocationListRecipe(revoking: [stage.certificate])
-            recipe.number = 2
-            recipe.extraExtensions = [
-                .init(oid: "2.5.29.27", isCritical: true, der: [0x02, 0x01, 0x01])
-            ]
+            var recipe = deltaRecipe(revoking: [stage.certificate])
             change(&recipe)
             try stage.know(
                 stage.root.revocationList(),
