@@ -68,10 +68,10 @@ extension EventLoop {
     }
 
     private func takeMail() {
-        guard inbox.take(into: &mail) else {
+        guard unsafe inbox.take(into: &mail) else {
             return
         }
-        for message in mail {
+        for message in unsafe mail {
             switch message {
             case .work(let work):
                 unsafe queue.append(work)
@@ -87,7 +87,7 @@ extension EventLoop {
                 isStopping = true
             }
         }
-        mail.removeAll(keepingCapacity: true)
+        unsafe mail.removeAll(keepingCapacity: true)
     }
 
     private func fireTimers() {

@@ -42,12 +42,12 @@ package final class EventLoop: TaskExecutor, @unchecked Sendable {
     /// What leaves at the end of the turn.
     @exclusivity(unchecked) var batch = SendBatch()
     @exclusivity(unchecked) var timers = TimerHeap<ReadinessSource>()
-    var mail: [LoopMessage] = []
+    @exclusivity(unchecked) var mail: [LoopMessage] = []
     @exclusivity(unchecked) var graveyard: [ReadinessSource] = []
     var isStopping = false
     /// Until when what is new on this loop leaves a part of its time to what has been there.
     @exclusivity(unchecked) package var pressedUntil = LoopInstant(nanoseconds: 0)
-    /// When there was last something for those, while the loop was pressed.
+    /// When there was last something for those.
     @exclusivity(unchecked) package var seniorActivity = LoopInstant(nanoseconds: 0)
     /// When the next sweep is due; `.max` while nothing has happened since the last.
     var sweepDue = UInt64.max

@@ -84,15 +84,18 @@ extension Connection {
 
     /// Notes that there was something for a connection that has been there for a while.
     ///
-    /// On the loop's thread, while the loop is pressed.
-    @inline(never)
+    /// On the loop's thread, for every read that has waited: two numbers are compared.
+    @inline(__always)
     func noteSeniority(_ establishedAt: LoopInstant) {
-        guard establishedAt.advanced(by: Connection.seniority) <= loop.now else { return }
-        loop.seniorActivity = loop.now
+        let now = loop.now
+        let seniority = Connection.seniorNanoseconds
+        guard establishedAt.advanced(byNanoseconds: seniority) <= now else { return }
+        loop.seniorActivity = now
     }
 
     /// From then on a connection is no newcomer.
-    static let seniority = Duration.seconds(1)
+    static let seniority = Duration.nanoseconds(seniorNanoseconds)
+    private static let seniorNanoseconds: UInt64 = 1_000_000_000
 }
 
 extension Connection.Storage {

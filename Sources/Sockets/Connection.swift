@@ -281,7 +281,7 @@ final class Connection: ReadinessSource, @unchecked Sendable {
                 return nil
             }
             s.isDrained = false
-            if loop.isPressed { noteSeniority(s.establishedAt) }
+            noteSeniority(s.establishedAt)
             return s.readTurn.takeWaiter()
         }
     }

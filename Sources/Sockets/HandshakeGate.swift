@@ -3,7 +3,8 @@
 // Theory of operation
 //
 // A handshake costs as much as ten to fifty round trips, all of it in one step of the server. So a turn of
-// the loop takes few such steps: whatever else the loop has to do goes in between. Who comes to an empty
+// the loop takes few such steps: whatever else the loop has to do goes in between. Where nobody who has been
+// there for a while was busy lately, it takes more, as turns have their price too. Who comes to an empty
 // line, in a turn that has room, goes through at once and pays a look.
 //
 // When the first in line has waited long, there are more handshakes than the loop can do, and the rest of
@@ -177,8 +178,12 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
     /// When slots of other loops are looked at again.
     private static let slotPause = Duration.milliseconds(5)
 
-    /// Handshakes that begin in one turn of a loop that is not pressed; else it is one.
-    private static let stepsPerTurn = 4
+    /// Handshakes that begin in one turn of a loop that newcomers have for themselves.
+    static let stepsPerTurn = 16
+    /// The same where others were busy within ``absence``; where the loop is pressed, it is one.
+    static let stepsPerSharedTurn = 4
+    /// Nanoseconds for which nothing comes for others until newcomers have the loop for themselves.
+    static let absence: UInt64 = 100_000_000
 
     let loop: EventLoop
     let counts: HandshakeCounts
@@ -319,7 +324,10 @@ final class HandshakeGate: ReadinessSource, @unchecked Sendable {
             s.lastTurn = turn
             s.stepsOfTurn = 0
         }
-        return s.stepsOfTurn < (loop.isPressed ? 1 : HandshakeGate.stepsPerTurn)
+        if loop.isPressed { return s.stepsOfTurn < 1 }
+        if s.stepsOfTurn < HandshakeGate.stepsPerSharedTurn { return true }
+        return s.stepsOfTurn < HandshakeGate.stepsPerTurn
+            && loop.seniorActivity.advanced(byNanoseconds: HandshakeGate.absence) <= loop.now
     }
 
     /// Lets those in, in their order, for whom this turn has room.

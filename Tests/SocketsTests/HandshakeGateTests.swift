@@ -1,6 +1,7 @@
-// The line of handshakes by itself, on a loop that is pressed for as long as a test wants.
+// The line of handshakes by itself, on a loop that is as busy as a test wants.
 
 import SocketCore
+import Synchronization
 import Testing
 
 @testable import Sockets
@@ -51,6 +52,80 @@ import Testing
         let charged = await chargeAnHour(group, queueTime: .milliseconds(20)) { $0.stand() }
         #expect(await charged.gate.wait(charged.result) == .refused)
         #expect(charged.gate.lineCount == 0)
+        await group.shutdown()
+    }
+
+    /// What the loop's others did, as seen by a newcomer.
+    enum Others: CaseIterable, CustomTestStringConvertible {
+        case neverThere, goneForLong, busy, inNeed
+
+        var testDescription: String { "\(self)" }
+
+        func set(_ loop: EventLoop) {
+            let now = loop.now.nanoseconds
+            switch self {
+            case .neverThere: loop.seniorActivity = LoopInstant(nanoseconds: 0)
+            case .goneForLong:
+                loop.seniorActivity = LoopInstant(nanoseconds: now - HandshakeGate.absence)
+            case .busy:
+                loop.seniorActivity = LoopInstant(nanoseconds: now - HandshakeGate.absence + 1)
+            case .inNeed: loop.pressedUntil = .distantFuture
+            }
+        }
+
+        var steps: Int {
+            switch self {
+            case .neverThere, .goneForLong: 16
+            case .busy: 4
+            case .inNeed: 1
+            }
+        }
+    }
+
+    @Test("a turn has as many handshakes as its others leave room for", arguments: Others.allCases)
+    func steps(_ others: Others) async {
+        let group = EventLoopGroup(loopCount: 1)
+        let loop = group.next()
+        let policy = AdmissionPolicy()
+        let gate = HandshakeGate(loop: loop, counts: HandshakeCounts(policy), policy: policy)
+        let entered = await withCheckedContinuation { continuation in
+            loop.execute {
+                others.set(loop)
+                continuation.resume(returning: (0..<40).count { _ in gate.tryEnter() })
+            }
+        }
+        #expect(entered == others.steps)
+        await group.shutdown()
+    }
+
+    @Test("others are those who have been there for a second, when something comes for them")
+    func seniority() async throws {
+        let group = EventLoopGroup(loopCount: 1)
+        let pair = try await Pair(.tcp) { _ in
+        } server: {
+            $0.group = group
+        }
+        let (connection, loop) = (pair.server.connection, group.loops[0])
+        func activity() async -> UInt64 {
+            await withCheckedContinuation { continuation in
+                loop.execute { continuation.resume(returning: loop.seniorActivity.nanoseconds) }
+            }
+        }
+        func exchange() async throws {
+            async let bytes = pair.server.read()
+            try await pair.client.write([1])
+            #expect(try await bytes == [1])
+        }
+        try await exchange()
+        #expect(await activity() == 0)
+        let began = EventLoop.readClock().nanoseconds
+        connection.state.withLock { s in
+            s.establishedAt = LoopInstant(nanoseconds: began - 1_000_000_000)
+        }
+        try await exchange()
+        // The loop hears of it, though maybe behind the reader.
+        while await activity() < began {}
+        try await pair.client.close()
         await group.shutdown()
     }
 }
