@@ -10,7 +10,7 @@
 //   at once.
 // - Bounded three ways: bytes a piece, bytes a loop, and pieces. Beyond any of them the caller sends at
 //   once, or the loop sends all it has between two parts of its work. Before what takes long, a step of a
-//   handshake, all is sent.
+//   handshake, all is sent, unless nobody waits for any of it.
 // - The memory is the loop's own and stands still until the turn's end: no allocation, no copy but that
 //   of a flight.
 
@@ -21,6 +21,8 @@ struct SendBatch: ~Copyable {
     private let memory: UnsafeMutableBufferPointer<UInt8>
     private var used = 0
     private var sources: [ReadinessSource] = []
+    /// Whether somebody waits for a piece of it.
+    private(set) var isAwaited = false
 
     init() {
         unsafe memory = .allocate(capacity: LoopLimits.batchBytes)
@@ -43,9 +45,10 @@ struct SendBatch: ~Copyable {
 
     /// Takes in that a source has filled the first bytes of the room.
     @inline(__always)
-    mutating func add(_ source: ReadinessSource, _ count: Int) {
+    mutating func add(_ source: ReadinessSource, _ count: Int, isAwaited: Bool) {
         used += count
         sources.append(source)
+        if isAwaited { self.isAwaited = true }
     }
 
     /// The source at a place, in the order of what they sent.
@@ -57,13 +60,14 @@ struct SendBatch: ~Copyable {
     mutating func removeAll() {
         sources.removeAll(keepingCapacity: true)
         used = 0
+        isAwaited = false
     }
 }
 
 extension EventLoop {
     /// Memory for a small piece that is to leave at the end of this turn.
     ///
-    /// Fill it from its beginning, then call ``addToBatch(_:_:)`` before anything else asks.
+    /// Fill it from its beginning, then call ``addToBatch(_:_:isAwaited:)`` before anything else asks.
     ///
     /// - Parameters:
     ///   - count: So many bytes at least.
@@ -84,9 +88,15 @@ extension EventLoop {
     /// - Parameters:
     ///   - source: Whose bytes they are; kept until it is told.
     ///   - count: How many were written.
+    ///   - isAwaited: Whether the peer waits for it, so that it leaves before what takes long.
     @inline(__always)
-    package func addToBatch(_ source: ReadinessSource, _ count: Int) {
-        unsafe batch.add(source, count)
+    package func addToBatch(_ source: ReadinessSource, _ count: Int, isAwaited: Bool) {
+        unsafe batch.add(source, count, isAwaited: isAwaited)
+    }
+
+    /// Has everybody send before a part of work that takes long, if somebody waits for any of it.
+    package func sendAwaited() {
+        if unsafe batch.isAwaited { sendBatch() }
     }
 
     /// Has everybody send; on the loop's thread, where no lock of a source is held.

@@ -24,7 +24,7 @@ extension Connection {
     @inline(never)
     func arrive() {
         // A step takes longer than all that waits for the end of this turn.
-        loop.sendBatch()
+        loop.sendAwaited()
         let stepBegan = loop.isPressed ? EventLoop.readClock() : nil
         let (step, listener) = state.withLock { s -> (Storage.HandshakeStep, ListenerCore?) in
             // Over meanwhile, or in line: whoever ends that wait comes back.

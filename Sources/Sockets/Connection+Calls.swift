@@ -214,7 +214,7 @@ extension Connection {
             let isCharged = role == .server && loop.isCurrent && loop.isPressed
             let stepBegan = isCharged ? EventLoop.readClock() : nil
             // A step takes longer than all that waits for the end of this turn.
-            if loop.isCurrent { loop.sendBatch() }
+            if loop.isCurrent { loop.sendAwaited() }
             let step = state.withLock { s in s.stepToTake.take() ?? s.stepHandshake() }
             if let stepBegan { chargeHandshake(since: stepBegan) }
             switch step {

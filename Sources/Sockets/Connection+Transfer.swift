@@ -372,11 +372,11 @@ extension Connection.Storage {
             unsafe transmit(room, count)
             return nil
         }
-        unsafe keepForBatch(room, count)
+        unsafe keepForBatch(room, count, isAwaited: true)
         return progress
     }
 
-    /// Has a flight leave at the end of the loop's turn.
+    /// Has a flight that the peer does not wait for leave at the end of the loop's turn.
     ///
     /// - Returns: False when it should leave at once.
     mutating func addToBatch(_ flight: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -384,18 +384,19 @@ extension Connection.Storage {
             let room = unsafe owner?.loop.batchRoom(flight.count, evenIfAlone: true)
         else { return false }
         _ = unsafe room.update(fromContentsOf: flight)
-        unsafe keepForBatch(room, flight.count)
+        unsafe keepForBatch(room, flight.count, isAwaited: false)
         return true
     }
 
     private mutating func keepForBatch(
         _ room: UnsafeMutableBufferPointer<UInt8>,
-        _ count: Int
+        _ count: Int,
+        isAwaited: Bool
     ) {
         guard count > 0, let owner = unsafe owner else { return }
         unsafe outbound.borrow(UnsafeMutableBufferPointer(rebasing: room[..<count]))
         isBatched = true
-        owner.loop.addToBatch(owner, count)
+        owner.loop.addToBatch(owner, count, isAwaited: isAwaited)
     }
 
     /// Has records leave straight from the engine's buffer.

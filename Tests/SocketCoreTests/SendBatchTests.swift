@@ -41,7 +41,7 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let senders = (0..<5).map { Sender($0, log) }
             await inTurn(loop, others: 3, log) {
                 for sender in senders where loop.hasRoom(100) {
-                    loop.addToBatch(sender, 100)
+                    loop.addToBatch(sender, 100, isAwaited: true)
                 }
             }
             // In a turn of its own.
@@ -66,7 +66,7 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let sender = Sender(7, log)
             let roomBehind = Log<Bool>()
             await inTurn(loop, others: 2, log) {
-                for _ in 0..<LoopLimits.batchPieces { loop.addToBatch(sender, 1) }
+                for _ in 0..<LoopLimits.batchPieces { loop.addToBatch(sender, 1, isAwaited: true) }
                 roomBehind.append(loop.hasRoom(1))
                 loop.execute { roomBehind.append(loop.hasRoom(1, evenIfAlone: true)) }
             }
@@ -82,12 +82,33 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let log = Log<Int>()
             let sender = Sender(7, log)
             await inTurn(loop, others: 1, log) {
-                loop.addToBatch(sender, 1)
+                loop.addToBatch(sender, 1, isAwaited: true)
                 loop.sendBatch()
                 log.append(0)
             }
             _ = await on(loop) { true }
             #expect(log.all == [7, 0, -1])
+        }
+    }
+
+    @Test("what nobody waits for does not leave before what takes long, alone or with others")
+    func awaited() async throws {
+        try await withLoop { loop in
+            let log = Log<Int>()
+            let (ticket, answer) = (Sender(1, log), Sender(2, log))
+            await inTurn(loop, others: 1, log) {
+                loop.addToBatch(ticket, 1, isAwaited: false)
+                loop.sendAwaited()
+                log.append(0)
+                loop.addToBatch(answer, 1, isAwaited: true)
+                loop.sendAwaited()
+                log.append(0)
+                // And the next batch begins anew.
+                loop.addToBatch(ticket, 1, isAwaited: false)
+                loop.sendAwaited()
+            }
+            _ = await on(loop) { true }
+            #expect(log.all == [0, 1, 2, 0, -1, 1])
         }
     }
 
@@ -99,7 +120,7 @@ private final class Sender: ReadinessSource, @unchecked Sendable {
             let rooms = Log<Bool>()
             await inTurn(loop, others: 1, log) {
                 rooms.append(loop.hasRoom(LoopLimits.batchBytes))
-                loop.addToBatch(sender, LoopLimits.batchBytes - 10)
+                loop.addToBatch(sender, LoopLimits.batchBytes - 10, isAwaited: true)
                 rooms.append(loop.hasRoom(10))
                 rooms.append(loop.hasRoom(11))
             }

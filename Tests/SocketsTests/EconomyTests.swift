@@ -1,5 +1,6 @@
 // What connections spare: buffers while they are idle, copies of records, packets behind the handshake.
 
+import Dispatch
 import SocketCore
 import Synchronization
 import TLSEngine
@@ -112,6 +113,46 @@ import Testing
         await until { held.count == 1 }
         #expect(held.all == [true])
         raw.abort()
+        serving.cancel()
+        _ = await serving.result
+        await group.shutdown()
+    }
+
+    @Test("so it does where others finish their handshakes in the same turn")
+    func ticketsWithAnswers() async throws {
+        let count = 8
+        let held = Log<Bool>()
+        let group = EventLoopGroup(loopCount: 1)
+        let listener = try makeListener(.tls13) { $0.group = group }
+        let serving = Task {
+            try await listener.serve { socket in
+                let request = try await socket.read()
+                held.append(socket.connection.state.withLock { $0.isBatched })
+                try await socket.write(request ?? [])
+                _ = try await socket.read()
+            }
+        }
+        let finished = Log<Int>()
+        let peers = (0..<count).map { number in
+            Task {
+                let raw = try makeClient(.tcp, to: listener.localAddress)
+                var peer = try EnginePeer(.client, .tls13, over: raw)
+                try await peer.handshake(andSend: [1, 2, 3])
+                finished.append(number)
+                _ = try await raw.read()
+                raw.abort()
+            }
+        }
+        // The loop stands still until all have sent the end of their handshakes.
+        let counts = listener.core.admission.counts
+        await until { counts.begunCount == count }
+        let release = DispatchSemaphore(value: 0)
+        group.loops[0].execute { release.wait() }
+        await until { finished.count == count }
+        release.signal()
+        for peer in peers { try await peer.value }
+        await until { held.count == count }
+        #expect(held.all.allSatisfy { $0 })
         serving.cancel()
         _ = await serving.result
         await group.shutdown()
