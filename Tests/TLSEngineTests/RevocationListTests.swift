@@ -64,6 +64,12 @@ struct RevocationListTests {
             #expect(failure?.code == .revoked)
             #expect(failure?.depth == 1)
             #expect(failure?.certificate?.der == middle.certificateDER)
+            // A delta list says the same.
+            let delta = try root.revocationList(deltaRecipe(revoking: [middle.identity]))
+            try stage.know(middle.revocationList(), root.revocationList(), delta)
+            let again = try stage.meet().error?.verification
+            #expect(again?.code == .revoked && again?.depth == 1)
+            #expect(again?.certificate?.der == middle.certificateDER)
             // The root's list alone says nothing of the leaf.
             try stage.know(root.revocationList())
             #expect(try stage.refusal() == .revocationUnknown)
@@ -161,6 +167,45 @@ struct RevocationListTests {
         #expect(try stage.meet().revocationEvidence == .list)
         try stage.know(stage.root.revocationList(revoking: [stage.certificate]), delta)
         #expect(try stage.refusal() == .revoked)
+    }
+
+    /// The lists that a server has of its clients' authority.
+    enum ServersLists: CaseIterable {
+        case none, clean, revoking, revokingDelta
+    }
+
+    @Test("a server holds its clients' certificates against its lists", arguments: versions)
+    func clients(_ version: ProtocolVersion) throws {
+        let fixtures = try Fixtures.shared()
+        let ca = try TestCA(clock: ManualClock())
+        let issued = try ca.issue(.client("alice"))
+        let client = try fixtures.client(identities: [issued.tlsIdentity]) { $0.allowOnly(version) }
+        for lists in ServersLists.allCases {
+            var trust = TrustPolicy(anchors: [try Certificate(der: ca.rootDER)])
+            trust.verificationTime = UnixTime(seconds: ManualClock.defaultUnixSeconds)
+            trust.revocation = .require
+            let (known, code): ([RevocationList], VerificationCode?) =
+                switch lists {
+                case .none: ([], .revocationUnknown)
+                case .clean: (try [ca.revocationList()], nil)
+                case .revoking: (try [ca.revocationList(revoking: [issued])], .revoked)
+                case .revokingDelta:
+                    (
+                        try [
+                            ca.revocationList(), ca.revocationList(deltaRecipe(revoking: [issued])),
+                        ], .revoked
+                    )
+                }
+            trust.revocation.lists = try known.map { try CertificateRevocationList(der: $0.der) }
+            let server = try fixtures.server(trust: trust) {
+                $0.allowOnly(version)
+                $0.clientAuthentication = .require
+            }
+            let pair = try EnginePair(client: client, server: server)
+            pair.settle()
+            #expect(pair.errors[.server]?.verification?.code == code, "\(lists)")
+            #expect((pair.errors[.server] == nil) == (code == nil), "\(lists)")
+        }
     }
 
     @Test("a delta list that is out of date, or of a stranger's key, says nothing")
