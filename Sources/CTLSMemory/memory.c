@@ -24,6 +24,7 @@ enum { LARGE_SIZES = 64 }; // kept at a time
 // behind the end of one changes no link.
 typedef struct cache {
     size_t room; // bytes that it may still take
+    size_t hand; // the large place that makes room next
     uint8_t count[SIZES];
     // Above SMALL_MAX: sizes that share a place take turns.
     struct large {
@@ -127,19 +128,25 @@ static void *take_large(cache *c, size_t count) {
     return malloc(count);
 }
 
+static void drop_one(cache *c, struct large *large) {
+    c->room += large->bytes;
+    free(large->block[--large->count]);
+}
+
 static void give_large(cache *c, void *block, size_t bytes) {
     if (bytes > CTLSM_BLOCK_BYTES) return free(block);
     struct large *large = place(c, bytes, 0);
     if (large->count > 0 && large->bytes != bytes) large = place(c, bytes, 1);
-    // What is there of another size may have served set-up alone: it makes room, one for one.
-    if (large->count > 0 && large->bytes != bytes) {
-        c->room += large->bytes;
-        free(large->block[--large->count]);
+    // What is there of another size may have served set-up alone: it makes room, and so do the others in
+    // their turn.
+    if (large->count > 0 && large->bytes != bytes) drop_one(c, large);
+    if (large->count == CTLSM_LARGE_BLOCKS) return free(block);
+    for (size_t i = 0; i < LARGE_SIZES && bytes > c->room; i++) {
+        struct large *other = &c->large[c->hand++ % LARGE_SIZES];
+        if (other->count > 0 && other != large) drop_one(c, other);
     }
     if (large->count == 0) large->bytes = bytes;
-    if (bytes > c->room || large->bytes != bytes || large->count == CTLSM_LARGE_BLOCKS) {
-        return free(block);
-    }
+    if (bytes > c->room || large->bytes != bytes) return free(block);
     if (large->count > 0 && large->block[large->count - 1] == block) abort();
     large->block[large->count++] = block;
     c->room -= bytes;
