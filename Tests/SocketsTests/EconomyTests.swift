@@ -90,13 +90,12 @@ import Testing
         _ = await serving.result
     }
 
-    @Test("a ticket leaves with the first answer when data is there already")
-    func ticketWithAnswer() async throws {
-        let held = Log<Bool>()
-        // On a loop of its own: what others do in between would have the ticket leave before.
-        let group = EventLoopGroup(loopCount: 1)
-        let listener = try makeListener(.tls13) { $0.group = group }
-        let serving = Task {
+    /// Answers one request a connection, and notes whether the ticket still waits then.
+    private func serveOnce(
+        _ listener: SocketListener,
+        _ held: Log<Bool>
+    ) -> Task<Void, any Error> {
+        Task {
             try await listener.serve { socket in
                 let request = try await socket.read()
                 held.append(socket.connection.state.withLock { $0.isBatched })
@@ -104,6 +103,15 @@ import Testing
                 _ = try await socket.read()
             }
         }
+    }
+
+    @Test("a ticket leaves with the first answer when data is there already")
+    func ticketWithAnswer() async throws {
+        let held = Log<Bool>()
+        // On a loop of its own: what others do in between would have the ticket leave before.
+        let group = EventLoopGroup(loopCount: 1)
+        let listener = try makeListener(.tls13) { $0.group = group }
+        let serving = serveOnce(listener, held)
         let raw = try makeClient(.tcp, to: listener.localAddress)
         var peer = try EnginePeer(.client, .tls13, over: raw)
         try await peer.handshake(andSend: [1, 2, 3])
@@ -124,14 +132,7 @@ import Testing
         let held = Log<Bool>()
         let group = EventLoopGroup(loopCount: 1)
         let listener = try makeListener(.tls13) { $0.group = group }
-        let serving = Task {
-            try await listener.serve { socket in
-                let request = try await socket.read()
-                held.append(socket.connection.state.withLock { $0.isBatched })
-                try await socket.write(request ?? [])
-                _ = try await socket.read()
-            }
-        }
+        let serving = serveOnce(listener, held)
         let finished = Log<Int>()
         let peers = (0..<count).map { number in
             Task {
