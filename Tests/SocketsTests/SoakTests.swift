@@ -55,35 +55,43 @@ struct SoakPlan: Sendable {
     func sensitivity() {
         for (leak, shows) in [(0, false), (64, true), (200, true)] {
             for waves in [10, 50] {
-                let perWave = waves == 10 ? 500 : 2000
-                var gauge = SoakGauge(connectionsPerWave: perWave)
-                for wave in 0..<waves {
-                    // The allocator's own noise: what threads keep for themselves.
-                    let noise = [0, 9000, 4000, 12_000, 2000][wave % 5]
-                    let used = 3_000_000 + noise + wave * perWave * leak
-                    gauge.add(
-                        SoakGauge.Sample(
-                            descriptors: 20,
-                            inUse: used,
-                            resident: used * 4,
-                            residue: ""
-                        )
+                for threadFrom in [0, 3, 5, waves] {
+                    let problems = problems(waves: waves, leak: leak, threadFrom: threadFrom)
+                    #expect(
+                        problems.isEmpty == !shows,
+                        "\(leak) bytes, \(waves) waves, a thread in wave \(threadFrom)"
                     )
                 }
-                #expect(gauge.problems.isEmpty == !shows, "\(leak) bytes, \(waves) waves")
             }
         }
-        var gauge = SoakGauge(connectionsPerWave: 500)
-        for wave in 0..<10 {
+        #expect(problems(waves: 10, descriptorFrom: 9).count == 1)
+    }
+
+    /// What the gauge says of a process where something happens from a wave on.
+    private func problems(
+        waves: Int,
+        leak: Int = 0,
+        threadFrom: Int = .max,
+        descriptorFrom: Int = .max
+    ) -> [String] {
+        let perWave = waves == 10 ? 500 : 2000
+        var gauge = SoakGauge(connectionsPerWave: perWave)
+        for wave in 0..<waves {
+            // The allocator's own noise: what threads keep for themselves.
+            let noise = [0, 9000, 4000, 12_000, 2000][wave % 5]
+            // What the lists of one more thread take, as it was seen.
+            let lists = [0, 41_000, 82_000, 117_000, 126_000]
+            let thread = lists[min(max(0, wave - threadFrom), lists.count - 1)]
+            let used = 3_000_000 + noise + thread + wave * perWave * leak
             gauge.add(
                 SoakGauge.Sample(
-                    descriptors: 20 + wave / 9,
-                    inUse: 3_000_000,
-                    resident: 9_000_000,
+                    descriptors: wave < descriptorFrom ? 20 : 21,
+                    inUse: used,
+                    resident: used * 4,
                     residue: ""
                 )
             )
         }
-        #expect(gauge.problems.count == 1)
+        return gauge.problems
     }
 }
