@@ -28,6 +28,8 @@ struct SoakGauge: Sendable {
     /// take 125 KiB in three or four waves (1,024 continuations of Dispatch's, places for OpenSSL's
     /// blocks).
     private static let steadyPart = 0.5
+    /// What two such threads take, in bytes: more is a leak, whenever it comes.
+    private static let threads = 256 << 10
     /// Pages are coarse: a short soak cannot tell a small leak by them.
     private static let residentNoise = 2 << 20
     /// Waves in which pools, caches and tables find their size.
@@ -78,7 +80,7 @@ struct SoakGauge: Sendable {
             problems.append("descriptors grow from \(first.descriptors) to \(most)")
         }
         let memory = growth(steady.map(\.inUse))
-        if memory.bytes > memory.tolerance, memory.isSteady {
+        if memory.bytes > memory.tolerance, memory.isLasting {
             problems.append("memory in use grows by \(memory.bytes) bytes a connection")
         }
         let resident = growth(steady.map(\.resident), noise: SoakGauge.residentNoise)
@@ -88,13 +90,13 @@ struct SoakGauge: Sendable {
         return problems
     }
 
-    /// Bytes a connection, how many may be noise, and whether three waves of four show it.
+    /// Bytes a connection, how many may be noise, and whether it is more than a thread's beginning.
     ///
     /// Between the least of the first and of the last third of the waves, since noise only adds.
     private func growth(
         _ bytes: [Int],
         noise: Int = SoakGauge.noise
-    ) -> (bytes: Double, tolerance: Double, isSteady: Bool) {
+    ) -> (bytes: Double, tolerance: Double, isLasting: Bool) {
         let third = max(1, bytes.count / 3)
         guard let early = bytes.prefix(third).min(), let late = bytes.suffix(third).min() else {
             return (0, SoakGauge.tolerance, false)
@@ -104,7 +106,8 @@ struct SoakGauge: Sendable {
         let step = Double(steps[steps.count / 4]) / Double(connectionsPerWave)
         let tolerance = max(SoakGauge.tolerance, Double(noise) / connections)
         return (
-            Double(late - early) / connections, tolerance, step > tolerance * SoakGauge.steadyPart
+            Double(late - early) / connections, tolerance,
+            step > tolerance * SoakGauge.steadyPart || late - early > SoakGauge.threads
         )
     }
 

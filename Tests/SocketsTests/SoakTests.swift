@@ -64,6 +64,8 @@ struct SoakPlan: Sendable {
                 }
             }
         }
+        // One that comes in every third wave shows in a long soak.
+        #expect(problems(waves: 50, leak: 64, leaksEvery: 3).count == 1)
         #expect(problems(waves: 10, descriptorFrom: 9).count == 1)
     }
 
@@ -71,6 +73,7 @@ struct SoakPlan: Sendable {
     private func problems(
         waves: Int,
         leak: Int = 0,
+        leaksEvery: Int = 1,
         threadFrom: Int = .max,
         descriptorFrom: Int = .max
     ) -> [String] {
@@ -82,12 +85,12 @@ struct SoakPlan: Sendable {
             // What the lists of one more thread take, as it was seen.
             let lists = [0, 41_000, 82_000, 117_000, 126_000]
             let thread = lists[min(max(0, wave - threadFrom), lists.count - 1)]
-            let used = 3_000_000 + noise + thread + wave * perWave * leak
+            let used = 3_000_000 + noise + thread + wave / leaksEvery * perWave * leak
             gauge.add(
                 SoakGauge.Sample(
                     descriptors: wave < descriptorFrom ? 20 : 21,
                     inUse: used,
-                    resident: used * 4,
+                    resident: 9_000_000,
                     residue: ""
                 )
             )
