@@ -25,7 +25,7 @@ final class Fleet: Sendable {
 
     let members: [Member]
     let directory: TemporaryDirectory
-    private let processes: Mutex<[Process]>
+    private let processes: [HeldProcess]
 
     /// Starts processes, and waits until all listen.
     init(_ means: Means, count: Int = 3) async throws {
@@ -43,17 +43,9 @@ final class Fleet: Sendable {
         let program = try ProcessRun.product("FleetMember")
         // Whoever sets variables has done so: to start a process reads them all, and not under a lock.
         try #require(SoakGauge.isPrepared)
-        var started: [Process] = []
-        for number in 0..<count {
-            let process = Process()
-            process.executableURL = program
-            process.arguments = [path, "\(number)", means.rawValue]
-            process.standardInput = Pipe()
-            process.standardOutput = FileHandle.nullDevice
-            try process.run()
-            started.append(process)
+        processes = try (0..<count).map { number in
+            try HeldProcess([program.path, path, "\(number)", means.rawValue])
         }
-        processes = Mutex(started)
         self.directory = directory
         var members: [Member] = []
         for number in 0..<count {
@@ -69,14 +61,6 @@ final class Fleet: Sendable {
         self.members = members
     }
 
-    deinit {
-        processes.withLock { processes in
-            for process in processes where process.isRunning {
-                _ = Glibc.kill(process.processIdentifier, SIGKILL)
-            }
-        }
-    }
-
     /// What one of them has applied.
     func applied(_ number: Int) -> [String] {
         let file = directory.path + "/\(number).log"
@@ -85,5 +69,5 @@ final class Fleet: Sendable {
     }
 
     /// Kills one, without a word to anybody.
-    func kill(_ number: Int) { _ = Glibc.kill(members[number].process, SIGKILL) }
+    func kill(_ number: Int) { processes[number].kill() }
 }

@@ -58,6 +58,14 @@ public struct ProcessRun: Sendable {
         unsafe posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0)
         unsafe posix_spawn_file_actions_addopen(&files, 1, output, O_WRONLY, 0)
         unsafe posix_spawn_file_actions_addopen(&files, 2, errors, O_WRONLY, 0)
+        return try unsafe spawn(command, environment: environment, &files)
+    }
+
+    static func spawn(
+        _ command: [String],
+        environment: [String: String],
+        _ files: inout posix_spawn_file_actions_t
+    ) throws -> pid_t {
         var words = unsafe command.map { unsafe strdup($0) } + [nil]
         defer { unsafe words.forEach { unsafe free($0) } }
         var variables = unsafe environment.map { unsafe strdup("\($0)=\($1)") } + [nil]
@@ -71,7 +79,8 @@ public struct ProcessRun: Sendable {
     /// Waits for a program's end.
     ///
     /// - Returns: Its exit code, or 128 and the signal that ended it.
-    private static func end(of child: pid_t) -> Int32 {
+    @discardableResult
+    static func end(of child: pid_t) -> Int32 {
         var status: Int32 = 0
         while unsafe waitpid(child, &status, 0) == -1, errno == EINTR {}
         // The low seven bits are the signal, the next byte the exit code.
