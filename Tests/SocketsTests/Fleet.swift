@@ -1,8 +1,6 @@
 // Processes of a fleet as tests see them: where they listen, what they applied, and an end for each.
 
 import Foundation
-import Glibc
-import Synchronization
 import TLSTestKit
 import Testing
 import ToolFixtures
@@ -19,7 +17,6 @@ final class Fleet: Sendable {
     }
 
     struct Member: Sendable {
-        let process: pid_t
         let address: SocketAddress
     }
 
@@ -53,10 +50,7 @@ final class Fleet: Sendable {
             await until { Files.exists(file) }
             let words = try String(contentsOfFile: file, encoding: .utf8).split(separator: " ")
             let port = try #require(words.last.flatMap { UInt16($0) })
-            let process = try #require(words.first.flatMap { pid_t($0) })
-            members.append(
-                Member(process: process, address: SocketAddress("127.0.0.1", port: port))
-            )
+            members.append(Member(address: SocketAddress("127.0.0.1", port: port)))
         }
         self.members = members
     }

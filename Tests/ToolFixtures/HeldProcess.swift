@@ -16,6 +16,7 @@ public final class HeldProcess: Sendable {
         guard unsafe pipe(&ends) == 0 else {
             throw ProcessRun.NotStarted(program: command[0], errno: errno)
         }
+        // Whoever starts between these two lines has an end, too: then the input ends later than this process.
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         defer { close(ends[0]) }
         var files = unsafe posix_spawn_file_actions_t()

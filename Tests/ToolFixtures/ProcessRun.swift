@@ -44,8 +44,6 @@ public struct ProcessRun: Sendable {
         errors = String(decoding: try Data(contentsOf: files[1]), as: UTF8.self)
     }
 
-    /// Starts a program; not by Foundation's `Process`, whose listing of open descriptors reads past its end
-    /// and has crashed where there are many.
     private static func start(
         _ command: [String],
         environment: [String: String],
@@ -61,6 +59,8 @@ public struct ProcessRun: Sendable {
         return try unsafe spawn(command, environment: environment, &files)
     }
 
+    /// Starts a program; not by Foundation's `Process`, whose listing of open descriptors reads past its end
+    /// and has crashed where there are many.
     static func spawn(
         _ command: [String],
         environment: [String: String],
