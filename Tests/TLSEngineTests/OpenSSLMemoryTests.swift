@@ -45,7 +45,10 @@ private func residentPages() throws -> Int {
 }
 
 @Suite(.enabled(if: isUsed, "blocks are kept for OpenSSL")) struct OpenSSLMemoryTests {
-    @Test("what was given back is the next of its size", arguments: [1, 24, 25, 1032, 17_000])
+    @Test(
+        "what was given back is the next of its size",
+        arguments: [1, 8, 9, 24, 25, 120, 1032, 1033, 17_000]
+    )
     func reuse(_ count: Int) async {
         let outcome = await onFreshThread {
             let other = allocate(count)
@@ -104,10 +107,10 @@ private func residentPages() throws -> Int {
             for block in blocks { free(block) }
             return ctlsm_kept_bytes()
         }
-        #expect(kept > 0)
         #expect(kept <= CTLSM_KEPT_BYTES)
         let most = count > 1032 ? CTLSM_LARGE_BLOCKS : CTLSM_BLOCKS_OF_SIZE
         #expect(kept <= Int(most) * (count + 64))
+        #expect(kept >= Int(most) * count)
     }
 
     @Test("what is kept of all sizes together has a limit, and a larger block than any is not kept")
@@ -227,6 +230,25 @@ private func residentPages() throws -> Int {
             let block = allocate(count)
             for _ in 0..<2 { free(block) }
         }
+    }
+
+    @Test("it does so where no more of its size are kept")
+    func twiceTooMany() async {
+        await #expect(processExitsWith: .signal(SIGABRT)) {
+            let blocks = (0..<Int(CTLSM_BLOCKS_OF_SIZE)).map { _ in allocate(100) }
+            for block in blocks { free(block) }
+            free(blocks[blocks.count - 1])
+        }
+    }
+
+    @Test("more than there is, is no block")
+    func tooMuch() async {
+        let blocks = await onFreshThread {
+            free(allocate(1))
+            // By the size in front of it the last of these would be a small one.
+            return [Int.max, -1 << 12, -24, -9, -1].map { allocate($0) }
+        }
+        #expect(blocks.allSatisfy { $0 == 0 })
     }
 
     @Test("connections give their blocks back, and no more are kept for it")
