@@ -147,6 +147,8 @@ for gate in "${chosen[@]}"; do
     sed -n 's/^notice: /    /p' "$log"
     if ((status != 0)); then
         failed+=("$gate")
+        # What went wrong may stand far above the end.
+        grep -E '✘|↳|error:' "$log" | sed 's/^/    /' | head -n 40 || true
         # Without the lines that only say that a test began.
         sed '/^◇/d; s/^/    /' "$log" | tail -n 60
     fi

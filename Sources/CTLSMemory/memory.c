@@ -289,3 +289,11 @@ size_t ctlsm_kept_bytes_of_all(void) {
     pthread_mutex_unlock(&lock);
     return bytes;
 }
+
+size_t ctlsm_list_bytes_of_all(void) {
+    size_t bytes = 0;
+    pthread_mutex_lock(&lock);
+    for (cache *c = all; c != NULL; c = c->next) bytes += sizeof *c;
+    pthread_mutex_unlock(&lock);
+    return bytes;
+}

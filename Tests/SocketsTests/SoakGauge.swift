@@ -24,9 +24,8 @@ struct SoakGauge: Sendable {
     private static let noise = 96 << 10
     /// How much of a growth that counts has to show in nearly every wave.
     ///
-    /// A leak does. Where others want the processor too, the pool begins one more thread, whose lists
-    /// take 125 KiB in three or four waves (1,024 continuations of Dispatch's, places for OpenSSL's
-    /// blocks).
+    /// A leak does. Where others want the processor too, the pool begins one more thread, whose own
+    /// takes 100 KiB in three or four waves (1,024 continuations of Dispatch's).
     private static let steadyPart = 0.5
     /// What two such threads take, in bytes: more is a leak, whenever it comes.
     private static let threads = 256 << 10
@@ -58,12 +57,13 @@ struct SoakGauge: Sendable {
 
     /// Looks at this process.
     mutating func measure(_ residue: String) {
+        // What is kept for OpenSSL has a limit a thread, and is reached by and by.
+        let kept = ctlsm_kept_bytes_of_all()
         add(
             Sample(
                 descriptors: Files.openDescriptors(),
-                // What is kept for OpenSSL has a limit, and is reached by and by.
-                inUse: memory_in_use() - ctlsm_kept_bytes_of_all(),
-                resident: is_sanitized() == 0 ? SoakGauge.residentBytes() : 0,
+                inUse: memory_in_use() - kept - ctlsm_list_bytes_of_all(),
+                resident: is_sanitized() == 0 ? SoakGauge.residentBytes() - kept : 0,
                 residue: residue
             )
         )

@@ -41,4 +41,7 @@ size_t ctlsm_kept_bytes(void);
 /// What is kept for all threads, in bytes; exact while they rest.
 size_t ctlsm_kept_bytes_of_all(void);
 
+/// What the lists of that take for all threads, in bytes; most of their pages are never touched.
+size_t ctlsm_list_bytes_of_all(void);
+
 #endif
