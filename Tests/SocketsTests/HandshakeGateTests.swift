@@ -116,12 +116,16 @@ import Testing
             try await pair.client.write([1])
             #expect(try await bytes == [1])
         }
+        let second: UInt64 = 1_000_000_000
+        let began = EventLoop.readClock().nanoseconds
+        // Later than now, since a busy machine may take more than a second until the exchange.
+        connection.state.withLock { s in
+            #expect(s.establishedAt.nanoseconds > 0 && s.establishedAt.nanoseconds <= began)
+            s.establishedAt = LoopInstant(nanoseconds: began + 3_600 * second)
+        }
         try await exchange()
         #expect(await activity() == 0)
-        let began = EventLoop.readClock().nanoseconds
-        connection.state.withLock { s in
-            s.establishedAt = LoopInstant(nanoseconds: began - 1_000_000_000)
-        }
+        connection.state.withLock { $0.establishedAt = LoopInstant(nanoseconds: began - second) }
         try await exchange()
         // The loop hears of it, though maybe behind the reader.
         while await activity() < began {}
